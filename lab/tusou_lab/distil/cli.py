@@ -1,4 +1,4 @@
-"""Command-line interface: distil."""
+"""`tusou distil`: its options and its output."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,26 +19,33 @@ def distil(
     ],
     *,
     queries: Annotated[
-        list[str], typer.Option(help="Query file or DATA#SPLIT to learn from; may be repeated.")
+        list[str], typer.Option(help="Query file or DATA#SPLIT to learn from; repeatable.")
     ],
     size: Annotated[
         Literal["table", "small", "medium"],
-        typer.Option(help="table: no network; small: 2 layers of 256; medium: 3 of 768."),
+        typer.Option(
+            help="table: no neural network; small: 2 layers of width 256; medium: 3 of 768."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Folder to write the student into.", file_okay=False)],
     answers: Annotated[
         list[str] | None,
-        typer.Option(help="Judged queries to measure it on, not to learn; may be repeated."),
+        typer.Option(help="Judged queries to measure on, never trained on; repeatable."),
     ] = None,
     titles: Annotated[
-        bool, typer.Option("--titles", help="Learn the strings of the items' attributes, too.")
+        bool, typer.Option("--titles", help="Also learn from the strings of the items' attributes.")
     ] = False,
     composed: Annotated[
         int | None,
-        typer.Option(min=0, help="Texts made of the words of others; by default, up to 10,000."),
+        typer.Option(
+            min=0,
+            help="Texts to compose of the words of others; by default, up to 10,000 texts in all.",
+        ),
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps of training a network.")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Training steps of a network.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the texts held out and of training.")
+    ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     cache: Annotated[
         Path | None,
@@ -47,7 +54,7 @@ def distil(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing student.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Train a small text encoder that gives the vectors of a bundle's model."""
+    """Train a student: a small text encoder that imitates the text tower of a bundle's model."""
     import os
 
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as `tusou train`

@@ -54,8 +54,8 @@ def evaluate(
     pool: Annotated[
         Path | None,
         typer.Option(
-            help="Items that were searched, to check the ids; for a bundle of texts, the query "
-            "images.",
+            help="Images or bundle that were searched, to check the ids; for a bundle of texts, "
+            "the images to search with.",
             exists=True,
         ),
     ] = None,
@@ -63,18 +63,19 @@ def evaluate(
     save: Annotated[
         list[Path] | None,
         typer.Option(
-            help="File to write: .jsonl (a run), .trec, .qrels, .prels; .zip or .csv to submit."
+            help="File to write: .jsonl (a run), .trec, .qrels, .prels; .zip or .csv to submit; "
+            "repeatable."
         ),
     ] = None,
     no_interpret: Annotated[
         bool,
-        typer.Option("--no-interpret", help="For a bundle: do not look for refusals in texts."),
+        typer.Option("--no-interpret", help="For a bundle: search for texts as written."),
     ] = False,
     filter_text: FilterText = None,
     rerank_key_file: Annotated[
         Path | None,
         typer.Option(
-            help="For a bundle: file with the API key of the endpoint that reranks it.",
+            help="For a bundle with a reranker: file with the API key of its endpoint.",
             exists=True,
             dir_okay=False,
         ),
@@ -82,7 +83,7 @@ def evaluate(
     query_vectors: Annotated[
         Path | None,
         typer.Option(
-            help="For a bundle: NumPy array of the queries' vectors, instead of encoding them.",
+            help="For a bundle: NumPy array of the queries' vectors, to be used without encoding.",
             exists=True,
             dir_okay=False,
         ),
@@ -90,7 +91,7 @@ def evaluate(
     query_ids: Annotated[
         Path | None,
         typer.Option(
-            help="The query id of each vector, one a line; by default, in the answers' order.",
+            help="Query ids of the vectors, one per line; by default, in the order of --answers.",
             exists=True,
             dir_okay=False,
         ),
@@ -98,7 +99,9 @@ def evaluate(
     query_encoder: Annotated[
         Path | None,
         typer.Option(
-            help="For a bundle: student that encodes the queries.", exists=True, file_okay=False
+            help="For a bundle: student to encode the queries with.",
+            exists=True,
+            file_okay=False,
         ),
     ] = None,
     cache: CacheFolder = None,
@@ -108,7 +111,9 @@ def evaluate(
     check: Annotated[
         bool, typer.Option("--check", help="Check a submission for MUGE or Teddy; do not score it.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the files to --save.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace existing files of --save.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Score rankings against the correct items, in percent with 95 % intervals."""
@@ -139,9 +144,11 @@ def evaluate(
         return
     with plain_errors(), progress() as bar:
         if answers is None:
-            raise InvalidRequest("give --answers, the correct items, or --pairs, labelled pairs")
+            raise InvalidRequest(
+                "give either --answers (correct items) or --pairs (labelled pairs)"
+            )
         if threshold_from is not None:
-            raise InvalidRequest("--threshold-from belongs to --pairs")
+            raise InvalidRequest("--threshold-from needs --pairs")
         check_outputs(save or [], force=force)
         spec = BundleSearchSpec(
             top_k,

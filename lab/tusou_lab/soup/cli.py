@@ -1,4 +1,4 @@
-"""`tusou soup`: averages models that were trained from one start."""
+"""`tusou soup`: averages models that were trained from the same starting weights."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,21 +12,26 @@ from tusou.cli.output import plain_errors, print_json
 def soup(
     models: Annotated[list[str], typer.Argument(help="MODELs of one architecture.")],
     *,
-    out: Annotated[Path, typer.Option(help="Checkpoint or folder to write, in the first's form.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Checkpoint or folder to write, in the format of the first model."),
+    ],
     method: Annotated[
         Literal["greedy", "uniform"],
-        typer.Option(help="greedy: those that do not lower mean_recall on DATA; uniform: all."),
+        typer.Option(
+            help="greedy: take models that do not lower mean_recall on DATA; uniform: take all."
+        ),
     ] = "greedy",
     data: Annotated[
         str | None,
-        typer.Option(help="Dataset to choose on: its valid split unless it is DATA#SPLIT."),
+        typer.Option(help="Dataset to choose on, by its valid split, or DATA#SPLIT."),
     ] = None,
     blend: Annotated[
         str | None,
         typer.Option(
             metavar="MODEL[:SHARE]",
-            help="Model to blend the average with; `start`: that which they were trained from. "
-            "Without SHARE, the best on DATA.",
+            help="Model to blend the average with; `start`: the one that all were trained from. "
+            "Without SHARE, the share is chosen on DATA.",
         ),
     ] = None,
     hub: Hub = None,
@@ -34,7 +39,7 @@ def soup(
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
-    """Average the weights of models, and write one that costs what each of them does."""
+    """Average the weights of several models into one model of the same size."""
     from tusou.cli.progress import progress
     from tusou_lab.soup.blend import read_blend
     from tusou_lab.soup.run import make_soup

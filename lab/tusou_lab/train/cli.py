@@ -1,4 +1,4 @@
-"""Command-line interface: train."""
+"""`tusou train`: its options and its output."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,55 +12,58 @@ from tusou.cli.output import plain_errors
 def train(
     data: Annotated[
         str,
-        typer.Argument(help="Dataset with a train and a valid split, or DATA#SPLIT to train on."),
+        typer.Argument(help="Dataset with the splits train and valid, or DATA#SPLIT to train on."),
     ],
     valid: Annotated[
         str | None,
-        typer.Argument(help="DATA#SPLIT to validate on; the valid split of DATA by default."),
+        typer.Argument(help="DATA#SPLIT to validate on; by default, the valid split of DATA."),
     ] = None,
     *,
     further: Annotated[
         list[str] | None,
         typer.Option(
-            "--data", help="Further DATA to train on; DATA:0.3 for three tenths of its pairs."
+            "--data",
+            help="More DATA to train on; DATA:0.3 for three tenths of its pairs; repeatable.",
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Checkpoint or folder to write: the best epoch on valid.")
+        Path, typer.Option(help="Checkpoint or folder to write the best epoch on valid to.")
     ],
     model: Annotated[
         str | None,
         typer.Option(
-            help="MODEL of any family to fine-tune; a .json of cn_clip to train from scratch."
+            help="MODEL to fine-tune, of any family, or a .json of cn_clip to train from scratch."
         ),
     ] = None,
     hub: Hub = None,
     task: Annotated[
         Literal["contrastive", "rerank"],
-        typer.Option(help="Towers, or a cross-encoder that orders a bundle's results again."),
+        typer.Option(help="Train the towers, or a cross-encoder that reranks a bundle's results."),
     ] = "contrastive",
     bundle: Annotated[
         Path | None,
-        typer.Option("--from", help="Bundle to order again.", exists=True, file_okay=False),
+        typer.Option(
+            "--from", help="Bundle whose results to rerank.", exists=True, file_okay=False
+        ),
     ] = None,
     layers: Annotated[
-        int | None, typer.Option(min=1, max=12, help="Layers of a cross-encoder; 2 by default.")
+        int | None, typer.Option(min=1, max=12, help="Layers of the cross-encoder; 2 by default.")
     ] = None,
     recipe: Annotated[
         Literal["small", "medium", "large"] | None,
-        typer.Option(help="Settings that are not given; by the number of pairs by default."),
+        typer.Option(help="Defaults of other options; by default, by the number of pairs."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="At most; by the recipe, or 8 for rerank.")
+        int | None, typer.Option(min=1, help="Most epochs; by the recipe, or 8 for rerank.")
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(min=0, help="Epochs without a better one that end the run; 0: none does."),
+        typer.Option(min=0, help="Epochs without improvement after which to stop; 0: never."),
     ] = None,
     batch_size: Annotated[
         int | None,
         typer.Option(
-            min=2, help="Pairs contrasted at once, by the recipe; queries of a rerank step, 32."
+            min=2, help="Pairs of a batch, by the recipe; for rerank, queries of a batch, 32."
         ),
     ] = None,
     lr: Annotated[
@@ -68,13 +71,14 @@ def train(
         typer.Option(min=0.0, help="Peak learning rate; by the recipe, or 1e-3 for rerank."),
     ] = None,
     weight_decay: Annotated[
-        float | None, typer.Option(min=0.0, help="By the recipe, or 0.01 for rerank.")
+        float | None,
+        typer.Option(min=0.0, help="Decay of the optimiser; by the recipe, or 0.01 for rerank."),
     ] = None,
     precision: Annotated[
-        Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of what is trained.")
+        Literal["fp32", "bf16", "fp16"], typer.Option(help="Precision of the computation.")
     ] = "fp32",
     freeze: Annotated[
-        str, typer.Option(help="What stays as it is: none, vision, text or layers:N of each tower.")
+        str, typer.Option(help="What to freeze: none, vision, text, or layers:N of each tower.")
     ] = "none",
     lora: Annotated[
         int | None,
@@ -84,77 +88,93 @@ def train(
     ] = None,
     lora_alpha: Annotated[
         float | None,
-        typer.Option(min=0.0, help="The adapters are scaled by this / rank; 2 x rank by default."),
+        typer.Option(min=0.0, help="Adapters are scaled by this / rank; by default, 2 x rank."),
     ] = None,
     lora_target: Annotated[
         Literal["attention", "all"] | None,
-        typer.Option(help="Linear layers that get an adapter; attention by default."),
+        typer.Option(help="Linear layers that get an adapter; by default, attention."),
     ] = None,
     loss: Annotated[
         Literal["family", "cn_clip", "multi-positive", "sigmoid", "triplet", "arcface"],
-        typer.Option(help="Loss; `family`: the one that the model was trained with."),
+        typer.Option(help="Loss function; `family`: the one that the model was trained with."),
     ] = "family",
     margin: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Of triplet, a cosine; of arcface, an angle; 0.2 by default."),
+        typer.Option(min=0.0, help="Margin of triplet (a cosine) or arcface (radians); 0.2."),
     ] = None,
     duplicates: Annotated[
         Literal["near", "exact", "none"],
-        typer.Option(help="Images that are correct wherever one of them is."),
+        typer.Option(help="Images to treat as the same image: if one is correct, all are."),
     ] = "near",
     hard_negatives: Annotated[
         int | None,
-        typer.Option(min=1, max=100, help="Wrong images near to each query that a batch adds."),
+        typer.Option(min=1, max=100, help="Similar but wrong images to add to a batch, per query."),
     ] = None,
     mine_every: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps between two searches for them; an epoch by default."),
+        typer.Option(
+            min=1, help="Steps between searches for hard negatives; by default, an epoch."
+        ),
     ] = None,
     mine_by: Annotated[
-        str | None, typer.Option(help="Near by what: score, words, look; all by default.")
+        str | None,
+        typer.Option(help="Sources of hard negatives: score, words, look; by default, all."),
     ] = None,
     negative_ceiling: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=1.0, help="Their highest score, as a share of the correct image's; 0.95."
+            min=0.0,
+            max=1.0,
+            help="Highest score of a hard negative, as a share of the correct image's; 0.95.",
         ),
     ] = None,
     augment_images: Annotated[
         str | None,
         typer.Option(
-            help="crop, shift, flip, colour, cut-out, with commas, or none; shift,flip by default."
+            help="crop, shift, flip, colour, cut-out, separated by commas, or none; by default, "
+            "shift,flip."
         ),
     ] = None,
     augment_text: Annotated[
         str | None,
-        typer.Option(help="order, synonyms, drop, templates, with commas; none by default."),
+        typer.Option(
+            help="order, synonyms, drop, templates, separated by commas; by default, none."
+        ),
     ] = None,
     prompt: Annotated[
         str | None,
-        typer.Option(help="Template for all texts, such as 这是一个商品搜索：{query}"),
+        typer.Option(help="Template to put all queries into, such as 这是一个商品搜索：{query}"),
     ] = None,
     grad_cache: Annotated[
-        int, typer.Option(min=0, help="Rows that a tower encodes at once; 0: the whole batch.")
+        int, typer.Option(min=0, help="Rows that a tower encodes at a time; 0: the whole batch.")
     ] = 0,
     accumulate: Annotated[
-        int, typer.Option(min=1, help="Batches whose gradients are averaged for an update.")
+        int, typer.Option(min=1, help="Batches whose gradients are averaged for each update.")
     ] = 1,
     checkpointing: Annotated[
         bool,
-        typer.Option("--checkpointing", help="Compute layers again instead of keeping them."),
+        typer.Option(
+            "--checkpointing", help="Save memory: compute activations again in the backward pass."
+        ),
     ] = False,
     mask_patches: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of an image's patches to leave out.")
+        float, typer.Option(min=0, max=0.9, help="Share of each image's patches to leave out.")
     ] = 0.0,
     layer_decay: Annotated[
         float,
-        typer.Option(min=0.01, max=1, help="Factor of the rate from layer to layer, downwards."),
+        typer.Option(
+            min=0.01, max=1, help="Factor of the learning rate from each layer to the one below."
+        ),
     ] = 1.0,
     ema: Annotated[
-        float, typer.Option(min=0, max=0.99999, help="Decay of averaged weights, which are saved.")
+        float,
+        typer.Option(
+            min=0, max=0.99999, help="Decay of a moving average of the weights to save; 0: none."
+        ),
     ] = 0.0,
     why: Annotated[
-        bool, typer.Option("--why", help="Say what may hinder the training, of a finished one too.")
+        bool,
+        typer.Option("--why", help="Print why the training may not help, also of a finished run."),
     ] = False,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Folder to write TensorBoard's files to.", file_okay=False)
@@ -163,21 +183,26 @@ def train(
         int, typer.Option(min=0, help="Processes that decode images; 0: one per core.")
     ] = 0,
     teacher: Annotated[
-        str | None, typer.Option(help="MODEL whose vectors, or scores, the trained one follows.")
+        str | None, typer.Option(help="MODEL to learn from, besides the labels.")
     ] = None,
     distil: Annotated[
         Literal["features", "relations"] | None,
-        typer.Option(help="Its vectors, or its scores within a batch; relations by default."),
+        typer.Option(
+            help="Learn the teacher's vectors (features) or its scores in a batch (relations); "
+            "by default, relations."
+        ),
     ] = None,
     distil_weight: Annotated[
         float | None,
-        typer.Option(min=0.0, max=1.0, help="Its share of the loss; 0.5 by default."),
+        typer.Option(min=0.0, max=1.0, help="Share of the teacher in the loss; 0.5 by default."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the order of the data and initial weights.")
+    ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Start over, replacing OUT.")] = False,
 ) -> None:
-    """Train or fine-tune a model, or train a reranker; run it again after a kill to resume."""
+    """Train or fine-tune a model, or train a reranker; repeat the command to resume a run."""
     import os
 
     # Waiting threads yield their core: on a busy machine, spinning makes a step several times as

@@ -343,7 +343,7 @@ def test_the_command_asks_with_the_key_and_reports(server: ChatServer, tmp_path:
     key = ("--key-file", tmp_path / "key")
     done = run(tmp_path / "domain.json", *options, *key)
     assert done.exit_code == 0, done.output
-    assert "20 queries of a budget of 20" in done.stdout
+    assert "20 of 20 queries planned" in done.stdout
     assert {request.headers["Authorization"] for request in server.received} == {"Bearer geheim"}
     again = json.loads(run(tmp_path / "domain.json", *options, *key, "--force", "--json").stdout)
     assert (again["queries"], again["model"]["questions"]) == (20, 0)

@@ -188,8 +188,8 @@ def test_what_cannot_be_scored_is_refused(zero: Path, bundle: Path, tmp_path: Pa
         ((bundle, "--pairs", zero / IMAGES), "holds no labelled pairs"),
         ((bundle, "--pairs", val, "--top-k", "5", "--slices"), "--top-k, --slices: for rankings"),
         ((queries, "--pairs", val), "--pairs are scored by a bundle"),
-        ((bundle, "--answers", val, "--threshold-from", val), "belongs to --pairs"),
-        ((bundle,), "give --answers, the correct items, or --pairs"),
+        ((bundle, "--answers", val, "--threshold-from", val), "needs --pairs"),
+        ((bundle,), "give either --answers (correct items) or --pairs"),
     ):
         result = invoke(*words)
         assert result.exit_code == 1, words

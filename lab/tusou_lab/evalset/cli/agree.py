@@ -12,11 +12,11 @@ from tusou_lab.evalset.cli.options import AsJson, SetPath
 def agree(
     folder: SetPath,
     correct_from: Annotated[
-        int, typer.Option(min=1, max=3, help="Least grade of a correct item.")
+        int, typer.Option(min=1, max=3, help="Lowest grade of a correct item.")
     ] = 2,
     as_json: AsJson = False,
 ) -> None:
-    """Compare the grades of the judges of a set, and of the repeats of each."""
+    """Compare the judges of a set with each other, and the repeats of each judge."""
     from tusou_lab.evalset.agree import compare_judges
     from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
     from tusou_lab.evalset.set_folder import SetFolder
@@ -43,9 +43,9 @@ def agree(
         if each.tau is not None and each.changed is not None:
             typer.echo(
                 f"  systems: Kendall's tau {each.tau:.2f}; {100 * each.changed:.0f} % of the pairs "
-                "of systems change their order"
+                "of systems are in opposite order"
             )
-        typer.echo(f"  grades of {each.first} down, of {each.second} across, 0 to 3:")
+        typer.echo(f"  grades 0 to 3, rows by {each.first}, columns by {each.second}:")
         for grade, row in enumerate(figures.confusion):
             typer.echo(f"  {grade}  " + "".join(f"{count:>7}" for count in row))
         for name, part in (each.by_style | each.by_concept).items():

@@ -12,23 +12,23 @@ from tusou_lab.evalset.cli.options import AsJson, SetPath
 
 def build(
     folder: SetPath,
-    out: Annotated[Path, typer.Option(help="Folder of the files.", file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Folder to write to.", file_okay=False)],
     judge_name: Annotated[
-        str | None, typer.Option("--judge", help="Judge whose grades count where no person graded.")
+        str | None, typer.Option("--judge", help="Judge for the pairs that no person has graded.")
     ] = None,
     correct_from: Annotated[
-        int, typer.Option(min=1, max=3, help="Least grade of a correct item.")
+        int, typer.Option(min=1, max=3, help="Lowest grade of a correct item.")
     ] = 2,
     no_images: Annotated[
-        bool, typer.Option("--no-images", help="Leave out the images of the pool.")
+        bool, typer.Option("--no-images", help="Do not write the images of the pool.")
     ] = False,
     licence: Annotated[
-        str | None, typer.Option(help="Licences of the images and the texts, for the card.")
+        str | None, typer.Option(help="Licences of the images and texts, for the card.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the files in OUT.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the queries, judgments and images of a set, and its card."""
+    """Write the queries, judgments, images and card of a set."""
     from tusou.cli.progress import progress
     from tusou_lab.evalset.build import build_set
     from tusou_lab.evalset.set_folder import SetFolder

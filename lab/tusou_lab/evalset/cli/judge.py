@@ -13,7 +13,7 @@ from tusou_lab.evalset.cli.options import AsJson, SetPath
 def judge(
     folder: SetPath,
     judge_name: Annotated[
-        Literal["attributes", "clip", "llm"], typer.Option("--judge", help="Who judges.")
+        Literal["attributes", "clip", "llm"], typer.Option("--judge", help="Judge to use.")
     ] = "llm",
     url: Annotated[
         str | None, typer.Option("--llm", help="Server of a vision language model: http://.../v1.")
@@ -28,29 +28,32 @@ def judge(
         typer.Option(help="For clip: a calibrated bundle; the pooled one by default.", exists=True),
     ] = None,
     thresholds: Annotated[
-        str, typer.Option(help="For clip: the least relevance of grades 1, 2 and 3.")
+        str, typer.Option(help="For clip: lowest relevance for the grades 1, 2 and 3.")
     ] = "0.25,0.5,0.75",
     repeats: Annotated[int, typer.Option(min=1, max=10, help="Grades of each pair.")] = 1,
     in_flight: Annotated[int, typer.Option(min=1, max=512, help="Questions asked at once.")] = 16,
     image_side: Annotated[
-        int, typer.Option(min=32, max=4096, help="Longer side of the images that are sent.")
+        int, typer.Option(min=32, max=4096, help="Longer side of the images sent, in pixels.")
     ] = 448,
     patience: Annotated[
-        float, typer.Option(min=0, help="Seconds without an answer after which judging ends.")
+        float, typer.Option(min=0, help="Seconds without any answer after which to give up.")
     ] = 60,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds for one answer.")] = 120,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for one answer.")] = 120,
     temperature: Annotated[
-        float, typer.Option(min=0, max=2, help="Of the model's answers; 0: the likeliest.")
+        float,
+        typer.Option(
+            min=0, max=2, help="Sampling temperature of the model; 0: most likely answer."
+        ),
     ] = 0,
     price_in: Annotated[
-        float | None, typer.Option(min=0, help="Price of a million tokens of questions.")
+        float | None, typer.Option(min=0, help="Price of a million input tokens.")
     ] = None,
     price_out: Annotated[
-        float | None, typer.Option(min=0, help="Price of a million tokens of answers.")
+        float | None, typer.Option(min=0, help="Price of a million output tokens.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Grade the drawn pairs from 0 to 3; resumes where it was stopped."""
+    """Grade the drawn pairs from 0 to 3; repeat the command to resume."""
     from tusou.cli.progress import progress
     from tusou_lab.evalset.attribute_judge import AttributeJudge
     from tusou_lab.evalset.clip_judge import ClipJudge, parse_thresholds
@@ -64,9 +67,12 @@ def judge(
     if judge_name == "llm" and (url is None or model is None):
         raise typer.BadParameter("give --llm URL and --model NAME, or another --judge")
     if judge_name != "llm" and (url or model or repeats > 1):
-        raise typer.BadParameter(f"{judge_name} asks no server, and gives the same grade each time")
+        raise typer.BadParameter(
+            f"--llm, --model and --repeats do not apply to --judge {judge_name}, which uses no "
+            "server and always gives the same grade"
+        )
     if judge_name != "clip" and bundle is not None:
-        raise typer.BadParameter("--bundle is for --judge clip")
+        raise typer.BadParameter("--bundle needs --judge clip")
     favoured: list[str] = []
     with plain_errors(), progress() as bar:
         prices = TokenPrices.of(price_in, price_out)
@@ -84,8 +90,8 @@ def judge(
         report = judge_set(opened, chosen, repeats, bar)
     if favoured:
         typer.secho(
-            f"note: {', '.join(favoured)} have a model of this judge, which favours what they "
-            "find: compare systems by the grades of another judge or of people",
+            f"note: this judge shares a model with {', '.join(favoured)}, and favours what they "
+            "find: compare these systems by the grades of another judge or of people",
             err=True,
             fg="yellow",
         )
@@ -110,4 +116,4 @@ def _print_cost(cost: dict[str, Any]) -> None:
             f"of equal images reused, {cost['refused']} answers without a grade"
         )
     if "price" in cost:
-        typer.echo(f"price {cost['price']:.4f} now, {cost['price_in_all']:.4f} in all")
+        typer.echo(f"price {cost['price']:.4f} now, {cost['price_in_all']:.4f} in total")

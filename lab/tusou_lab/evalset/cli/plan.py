@@ -17,10 +17,13 @@ def plan(
     out: Annotated[Path, typer.Option(help="Folder of the set.", file_okay=False)],
     bundle: Annotated[
         Path | None,
-        typer.Option(help="Bundle of the pool, whose attributes decide.", exists=True),
+        typer.Option(
+            help="Bundle of the pool; its attributes decide what is correct.", exists=True
+        ),
     ] = None,
     queries: Annotated[
-        str | None, typer.Option(help="Log of queries: a query file, lines of text, DATA#SPLIT.")
+        str | None,
+        typer.Option(help="Log of queries: a query file, lines of text, or DATA#SPLIT."),
     ] = None,
     log_share: Annotated[
         float, typer.Option(min=0, max=1, help="Share of the queries taken from the log.")
@@ -28,21 +31,21 @@ def plan(
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same queries.")] = 0,
     url: Annotated[
         str | None,
-        typer.Option("--llm", help="Server of a language model that writes texts: http://.../v1."),
+        typer.Option("--llm", help="Server of a language model to write texts: http://.../v1."),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Name of the model on the server.")] = None,
     key_file: Annotated[
         Path | None,
         typer.Option(help="File with the server's API key.", exists=True, dir_okay=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a plan without judgments.")] = (
-        False
-    ),
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a plan that has no judgments.")
+    ] = (False),
     as_json: AsJson = False,
 ) -> None:
-    """Plan the queries of a set from a domain's terms, and from a log of queries.
+    """Plan the queries of a set from a domain's terms and from a log of queries.
 
-    With a language model, it writes the texts, and proposes terms where the domain has none.
+    A language model, if given, writes the texts, and proposes terms if the domain has none.
     """
     from tusou.bundle.bundle import Bundle
     from tusou.cli.progress import progress
@@ -80,14 +83,14 @@ def plan(
         print_json(facts if cost is None else {**facts, "model": asdict(cost)})
         return
     styles = ", ".join(f"{count} {style}" for style, count in counts.styles.items())
-    typer.echo(f"{out}: {counts.queries} queries of a budget of {counts.budget}: {styles}")
+    typer.echo(f"{out}: {counts.queries} of {counts.budget} queries planned: {styles}")
     typer.echo("by " + ", ".join(f"{name}: {count}" for name, count in counts.authors.items()))
     concepts = sum(count > 0 for count in counts.concepts.values())
-    typer.echo(f"{concepts} concepts; attributes decide the items of {counts.decided} queries")
+    typer.echo(f"{concepts} concepts; {counts.decided} queries can be judged by attributes")
     if cost is not None:
         typer.echo(
-            f"{cost.questions} questions, {cost.tokens:,} tokens; {cost.kept} answers kept from "
-            f"before, {cost.unusable} without use"
+            f"{cost.questions} questions, {cost.tokens:,} tokens; {cost.kept} answers reused, "
+            f"{cost.unusable} questions without a usable answer"
         )
     for reason, count in counts.left_out.items():
         typer.echo(f"left out: {count}, {reason}")

@@ -21,22 +21,23 @@ def pool(
         list[str] | None,
         typer.Option(help="Attribute to search lexically, such as title; repeatable."),
     ] = None,
-    depth: Annotated[int, typer.Option(min=1, max=1000, help="Ranks of each in the pool.")] = 50,
+    depth: Annotated[int, typer.Option(min=1, max=1000, help="Ranks of each system to pool.")] = 50,
     certain: Annotated[
-        int, typer.Option(min=0, help="First ranks that are judged for certain.")
+        int, typer.Option(min=0, help="First ranks of each system, which are always judged.")
     ] = 10,
     ranked: Annotated[
-        float, typer.Option(min=0, help="Expected pairs per query from lower ranks.")
+        float, typer.Option(min=0, help="Expected pairs per query to draw from lower ranks.")
     ] = 15,
     unranked: Annotated[
-        float, typer.Option(min=0, help="Expected pairs per query, found by no system.")
+        float,
+        typer.Option(min=0, help="Expected pairs per query to draw from items no system found."),
     ] = 10,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pairs.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Pool the results of several systems, and draw the pairs to judge.
 
-    Drawn again with a larger budget, the set keeps the pairs that were drawn before.
+    If you draw again with a larger budget, pairs that were drawn before are kept.
     """
     from tusou.cli.progress import progress
     from tusou_lab.evalset.drawing import Drawing
@@ -55,4 +56,4 @@ def pool(
     if report.no_longer_drawn:
         typer.echo(f"{report.no_longer_drawn} graded pairs are no longer drawn: raise the budget")
     for name, count in report.found_by_one.items():
-        typer.echo(f"found by {name} alone: {count}")
+        typer.echo(f"found only by {name}: {count}")

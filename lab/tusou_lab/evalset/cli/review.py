@@ -13,10 +13,10 @@ def review(
     folder: SetPath,
     out: Annotated[
         Path | None,
-        typer.Option(help="File to write: .html (a page), .json (Label Studio) or .csv."),
+        typer.Option(help="File to write: .html (a web page), .json (Label Studio) or .csv."),
     ] = None,
     person: Annotated[str | None, typer.Option(help="Name of the person who grades.")] = None,
-    sample: Annotated[int, typer.Option(min=1, help="Pairs to check.")] = 200,
+    sample: Annotated[int, typer.Option(min=1, help="Number of pairs to check.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same pairs.")] = 0,
     graded: Annotated[
         list[Path] | None,
@@ -24,14 +24,16 @@ def review(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let people check a sample: write a page or a file for it, or import their grades."""
+    """Let people check a sample: write a page or file to fill in, or import their grades."""
     from tusou_lab.evalset.judge import JUDGMENTS, PAIRS
     from tusou_lab.evalset.pool import open_pool
     from tusou_lab.evalset.review import import_reviews, write_sample
     from tusou_lab.evalset.set_folder import SetFolder
 
     if (out is None) == (graded is None):
-        raise typer.BadParameter("give --out FILE to write, or --import FILE to take grades in")
+        raise typer.BadParameter(
+            "give either --out FILE to write, or --import FILE to import grades"
+        )
     with plain_errors():
         opened = SetFolder(folder)
         if graded is not None:
