@@ -13,10 +13,11 @@ import numpy.typing as npt
 import pytest
 
 from tests.drawing import image_bytes
+from tests.models.tiny import save_tiny_siglip
 from tests.models.tiny_clip import save_tiny_clip
 from tests.tusou.encoders.conftest import TINY, published_config, sample_of
 from tusou.core.arrays import Pixels, Vectors
-from tusou.core.errors import OutputExists
+from tusou.core.errors import BadModel, OutputExists
 from tusou.encoders import (
     ImageEncoder,
     TextEncoder,
@@ -266,3 +267,18 @@ def test_a_clip_is_exported_with_its_tokenizer(tmp_path: Path) -> None:
     assert (ids.shape[1], tokens.truncated) == (record["context"], (True,))
     pixels = draw_pixels(3, exported.record["image"]["transform"]["side"])
     assert np.abs(exported.run("image", pixels) - images.encode(pixels)).max() <= CLOSE
+
+
+def test_a_model_that_its_library_computes_is_refused(tmp_path: Path) -> None:
+    from tusou_lab.convert_model.onnx_export import export_onnx
+
+    model = save_tiny_siglip(tmp_path / "siglip")
+    expected = "text tower of siglip is computed by transformers.*export it with that library"
+    with pytest.raises(BadModel, match=expected):
+        export_onnx(str(model), tmp_path / "onnx")
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_an_exported_folder_is_named_where_a_model_is_asked_for(tiny: Exported) -> None:
+    with pytest.raises(BadModel, match=r"convert-model --to onnx.* see its model\.json"):
+        find_weights(str(tiny.folder))

@@ -139,10 +139,12 @@ def _encoder_rows(record: EncoderRecord | None) -> dict[str, str]:
             "images": f"{_CN_CLIP}: resized whole",
         }
     transform = record.transform
+    width = "the longest text" if record.padding == "longest" else "all of them"
+    padding = f"padded to {width}"
     rows = {
-        "run by": f"{record.library}, {record.architecture}",
-        "texts": f"{record.tokenizer}, {record.context_length} tokens, padded to "
-        f"{record.padding}{', in lower case' * record.lower_case}",
+        "class": f"{record.architecture}, as {record.library} has it",
+        "texts": f"{record.tokenizer}, up to {record.context_length} tokens, {padding}"
+        f"{', in lower case' * record.lower_case}",
         "images": f"{transform.fit} to {transform.side} pixels, {transform.interpolation}, "
         f"mean {record.mean}, std {record.std}",
         "scale, bias": f"{record.logit_scale:.4g}, {record.logit_bias:.4g}",

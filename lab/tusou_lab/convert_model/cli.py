@@ -16,30 +16,41 @@ _DIM = 512
 def convert_model(
     out: Annotated[Path, typer.Option(help="Checkpoint (.pt) or folder to write.")],
     model: Annotated[
-        str | None, typer.Argument(help="MODEL: a name, a checkpoint or a folder.")
+        str | None,
+        typer.Argument(help="MODEL to convert: a name, a checkpoint, a folder, a hub's id."),
     ] = None,
     hub: Hub = None,
     to: Annotated[
         Literal["cnclip", "transformers", "onnx"] | None,
-        typer.Option(help="A checkpoint of cn_clip, or a folder of transformers or of ONNX."),
+        typer.Option(
+            help="Form of MODEL to write: of Chinese-CLIP a checkpoint of cn_clip or a folder of "
+            "transformers; a folder of ONNX."
+        ),
     ] = None,
     text: Annotated[
-        str | None, typer.Option(help="Pretrained text tower: a folder of transformers.")
+        str | None,
+        typer.Option(help="Pretrained text tower: a folder of transformers, or a hub's id."),
     ] = None,
     image: Annotated[
         str | None,
-        typer.Option(help="Pretrained image tower: a folder, or torchvision's state dict."),
+        typer.Option(
+            help="Pretrained image tower: a folder, torchvision's state dict, or a hub's id."
+        ),
     ] = None,
     dim: Annotated[
         int | None,
-        typer.Option(min=1, show_default=f"{_DIM}", help="Length of the vectors of both."),
+        typer.Option(min=1, show_default=f"{_DIM}", help="With --text: length of the vectors."),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, show_default="0", help="Draws the new projections.")
+        int | None,
+        typer.Option(min=0, show_default="0", help="With --text: draws the new projections."),
     ] = None,
     pooling: Annotated[
         Literal["first", "mean"] | None,
-        typer.Option(help="Vector of a text: its first token, or the mean. Default: as trained."),
+        typer.Option(
+            help="With --text: a text's vector, of its first token or the mean of all. Default: as "
+            "trained."
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace an output of this command.")
@@ -60,7 +71,7 @@ def convert_model(
             named = name_model(model, hub)
         _convert(named, to, out, force=force, as_json=as_json)
     else:
-        raise typer.BadParameter("give MODEL with --to, or --text with --image")
+        raise typer.BadParameter("give MODEL with --to, or --text with --image and no MODEL")
 
 
 def _convert(

@@ -10,7 +10,7 @@ import torch
 
 from tusou.core.errors import BadModel
 from tusou.encoders import Weights, find_license, find_weights, image_transform
-from tusou.encoders.architecture import ImageShape, TextShape, Tower
+from tusou.encoders.architecture import LibraryShape, TextShape, Tower
 from tusou.encoders.checkpoint import TensorReader, read_weights
 from tusou.encoders.families import find_family
 from tusou.encoders.onnx.graph_builder import OPSET
@@ -62,18 +62,17 @@ def export_onnx(
 def _write_tower(weights: Weights, tower: Tower, folder: Path, max_file_bytes: int) -> int:
     """Write one tower; return the length of its vectors."""
     shape = find_family(weights).read_shape(weights, tower)
-    tensors = read_weights(weights)
-    reader = TensorReader(tensors, tower, torch.device("cpu"))
+    if isinstance(shape, LibraryShape):
+        raise BadModel(
+            f"the {tower} tower of {weights.name} is computed by {shape.library}, and not by "
+            "Tusou's own towers, which are what is exported: export it with that library"
+        )
+    reader = TensorReader(read_weights(weights), tower, torch.device("cpu"))
     if isinstance(shape, TextShape):
         model = text_graph(reader, shape)
-    elif isinstance(shape, ImageShape):
+    else:
         build = image_graph if shape.is_transformer else resnet_graph
         model = build(reader, shape, *_channels(weights))
-    else:
-        raise BadModel(
-            f"{weights.name} is computed by {shape.library}, and not by Tusou's own towers, which "
-            "are what is exported: export it with that library"
-        )
     path = folder / _FILES[tower]
     size = sum(len(constant.raw_data) for constant in model.graph.initializer)
     onnx.save_model(

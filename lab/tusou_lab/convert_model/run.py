@@ -69,7 +69,8 @@ def _check_family(weights: Weights) -> None:
     family = find_family(weights)
     if family.name != CHINESE_CLIP:
         raise BadModel(
-            f"{weights.name} is of the family {family.name}: only Chinese-CLIP has these forms"
+            f"{weights.name} is of the family {family.name}: --to cnclip and --to transformers "
+            "write Chinese-CLIP alone. Other models are used in the form that they have"
         )
 
 

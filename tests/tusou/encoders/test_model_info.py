@@ -78,7 +78,7 @@ def test_how_a_folder_crops_images_is_shown(tmp_path: Path) -> None:
     settings.write_text(json.dumps(json.loads(settings.read_bytes()) | crop))
     rows = describe_model(str(tmp_path / "m")).rows()
     assert rows["images"].startswith("crop to 32 pixels, bicubic")
-    assert rows["run by"] == "transformers, ChineseCLIPModel"
+    assert rows["class"] == "ChineseCLIPModel, as transformers has it"
 
 
 def test_a_damaged_record_is_told(tmp_path: Path) -> None:

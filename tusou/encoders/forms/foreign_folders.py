@@ -37,6 +37,13 @@ _KINDS = (
     ("*.ckpt.index", _TENSORFLOW),
     ("saved_model.pb", _TENSORFLOW),
     ("flax_model.msgpack", f"has its weights for Flax alone: {_SAFE}, or {_SAVE}"),
+    (
+        "text.onnx",
+        (
+            "is for programs that run ONNX, as `tusou convert-model --to onnx` writes it: give the "
+            "model that it was made of, see its model.json"
+        ),
+    ),
     ("*.onnx", f"has its weights as ONNX alone: {_SAFE}"),
     ("openvino_model.xml", f"has its weights for OpenVINO alone: {_SAFE}"),
     (
@@ -71,7 +78,8 @@ _WITHOUT_CONFIG = (
 _TEXT_ALONE = "a text tower alone"
 _IMAGE_ALONE = "an image tower alone"
 _TOGETHER = (
-    "put it together with one of the other kind, `tusou convert-model --text DIR --image DIR`"
+    "put it together with one of the other kind, "
+    "`tusou convert-model --text DIR --image DIR --out NEW`"
 )
 # Prefixes of the model_type in config.json.
 _TYPES = {
