@@ -40,8 +40,8 @@ def read_texts(
     usable = [text for text in texts if text not in left_out]
     if len(usable) < MIN_TEXTS:
         raise BadDataset(
-            f"--queries has {len(usable)} different texts besides the judged ones: give "
-            f"{MIN_TEXTS} or more, such as the queries of train, or those of a log"
+            f"--queries has only {len(usable)} different texts besides the judged ones: give "
+            f"{MIN_TEXTS} or more, such as the queries of a train split or a log"
         )
     count = min(MOST_HELD_OUT, max(1, int(len(usable) * HELD_OUT_SHARE)))
     held_out = {*rng.choice(len(usable), count, replace=False).tolist()}

@@ -54,7 +54,9 @@ def compare_judges(
         if by_judge[first].keys() & by_judge[second].keys()
     ]
     if not compared:
-        raise BadDataset("no pair has grades of two judges, or two of one: nothing to compare")
+        raise BadDataset(
+            "no pair has grades by two judges, or two by one judge: nothing to compare"
+        )
     return compared
 
 

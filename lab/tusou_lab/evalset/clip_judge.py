@@ -36,7 +36,7 @@ def parse_thresholds(text: str) -> Thresholds:
         values = ()
     if len(values) != 3 or not 0 < values[0] < values[1] < values[2] <= 1:
         raise InvalidRequest(
-            f"--thresholds {text}: give the least relevance of the grades 1, 2 and 3, in ascending "
+            f"--thresholds {text}: give the lowest relevance of grades 1, 2 and 3, in ascending "
             "order, such as 0.25,0.5,0.75"
         )
     return values
@@ -129,7 +129,7 @@ class ClipJudge:
 def _check(content: CalibrationFile | None, root: Path) -> CalibrationFile:
     if content is None:
         raise InvalidRequest(
-            f"{root} has no calibration, which tells how relevant a score is: fit one on judged "
+            f"{root} has no calibration, which turns scores into relevance: fit one on judged "
             f"queries with `tusou calibrate {root} --answers FILE`"
         )
     if content.query_kind != "texts":

@@ -139,10 +139,10 @@ def read_domain(path: Path) -> Domain:
     except OSError as error:
         raise BadDataset(f"cannot read {path}: {error.strerror}") from None
     if len(data) > _MAX_BYTES:
-        raise BadDataset(f"{path} is larger than a megabyte: it describes no domain")
+        raise BadDataset(f"{path} is larger than 1 MiB, too large for a description of a domain")
     value = _parse(path, data)
     if not isinstance(value, dict):
-        raise BadDataset(f"{path} holds no mapping with the domain's name and concepts")
+        raise BadDataset(f"{path} must hold a mapping with the domain's name and concepts")
     try:
         return Domain.model_validate(value)
     except ValidationError as error:

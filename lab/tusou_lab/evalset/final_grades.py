@@ -20,17 +20,18 @@ def pick_judge(judgments: Iterable[Judgment], judge: str | None) -> str | None:
     """
     names = {each.judge for each in judgments if each.grade is not None}
     machines = sorted(name for name in names if not name.startswith(PERSON))
+    listed = ", ".join(machines) or "none"
     if judge is None:
         if len(machines) > 1:
-            raise InvalidRequest(f"several judges gave grades: choose one with --judge: {machines}")
+            raise InvalidRequest(f"several judges gave grades: choose one with --judge: {listed}")
         return machines[0] if machines else None
     if judge.startswith(PERSON):
         raise InvalidRequest(
             f"--judge {judge}: the grades of all people count in any case; name the judge of the "
-            f"other pairs, or none if there is none: {machines}"
+            f"other pairs, or leave the option out. Other judges: {listed}"
         )
     if judge not in machines:
-        raise InvalidRequest(f"--judge {judge}: it gave no grade; there are {machines}")
+        raise InvalidRequest(f"--judge {judge}: it gave no grade; judges with grades: {listed}")
     return judge
 
 

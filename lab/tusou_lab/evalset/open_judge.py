@@ -18,7 +18,7 @@ def open_llm_judge(
 ) -> LlmJudge:
     """Return the judge; BadDataset for a pool of texts, InputError for an unreadable key."""
     if bundle.items != "images":
-        raise BadDataset("a vision language model judges images, and the pool holds texts")
+        raise BadDataset("a vision language model judges images, but the pool holds texts")
     keys = read_key_lines(key_file) if key_file else []
     spec = replace(spec, key=keys[0].key if keys else None)
     guideline = folder.plan()["domain"].get("guideline")
@@ -41,7 +41,7 @@ def open_clip_judge(
     Raises BadDataset also for a bundle with other images under the ids of the pool.
     """
     if bundle.items != "images":
-        raise BadDataset("--judge clip judges images, and the pool holds texts")
+        raise BadDataset("--judge clip judges images, but the pool holds texts")
     root = root or Path(folder.pool()["bundle"])
     judge = ClipJudge(root, thresholds)
     items = dict.fromkeys(pair.item_id for pair in folder.pairs(PAIRS))

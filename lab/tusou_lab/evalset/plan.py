@@ -70,7 +70,10 @@ def plan_queries(
         drawer = TextDrawer(domain, TermItems(table, domain.from_titles), draw)
         planner.draw(drawer, writer or TemplateWriter(draw))
     if not planner.plan.queries:
-        raise BadDataset(f"the domain {domain.name!r} gives no query that an item would answer")
+        raise BadDataset(
+            f"no query could be planned for the domain {domain.name!r}: no item fits its terms, or "
+            "every text was left out"
+        )
     return planner.plan
 
 

@@ -57,7 +57,7 @@ def open_pool(folder: SetFolder) -> Bundle:
     except CorruptBundle:
         raise BadDataset(
             f"{design['bundle']} no longer has the version {design['version']} that was pooled: "
-            "restore it, or run `tusou evalset pool` into a new set"
+            "restore it, or run `tusou evalset pool` in a new set"
         ) from None
 
 
@@ -88,7 +88,7 @@ def pool_systems(
         )
     ids = [opened.ids.at(key) for key in range(len(opened.ids))]
     if blank := next((each for each in map(str, ids) if each.split() != [each]), None):
-        raise BadDataset(f"the id {blank!r} has blanks in it, which TREC's files cannot hold")
+        raise BadDataset(f"the id {blank!r} contains spaces, which TREC files cannot hold")
     opened_systems = list(
         open_systems(opened, systems, titles, queries, folder.path, drawing.depth, progress)
     )

@@ -65,7 +65,7 @@ def _name_systems(systems: Sequence[Path]) -> list[str]:
     if len(set(names)) < len(names):
         names = [str(path) for path in systems]
     if len(set(names)) < len(names):
-        raise BadDataset("--systems: one is given twice")
+        raise BadDataset("--systems: a system is given twice")
     return names
 
 

@@ -116,7 +116,9 @@ def _task_rows(path: Path, task: object) -> Iterator[_Row]:
             name = by.get("email", by.get("id", "")) if isinstance(by, dict) else by
             yield str(data["query_id"]), str(data["item_id"]), grade, str(name)
     except (AssertionError, AttributeError, TypeError, KeyError):
-        raise BadDataset(f"{path}: a task was not exported by Label Studio from ours") from None
+        raise BadDataset(
+            f"{path}: a task was not exported by Label Studio from a file of `tusou evalset review`"
+        ) from None
 
 
 def _choice(result: Mapping[str, Any]) -> str:

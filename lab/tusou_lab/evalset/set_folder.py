@@ -125,7 +125,9 @@ class SetFolder:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise InputError(f"another process judges {self.path}; wait for its end") from None
+                raise InputError(
+                    f"another process judges {self.path}; wait until it ends"
+                ) from None
             file = JudgmentFile(self.path / _JUDGMENTS)
             try:
                 yield file

@@ -90,4 +90,4 @@ def _check_spec(source: Path, spec: BundleSearchSpec) -> None:
     }
     for option, value in given.items():
         if value is not None:
-            raise InvalidRequest(f"{option} is for bundles, and {source} is a file of rankings")
+            raise InvalidRequest(f"{option} is for bundles, but {source} is a file of rankings")

@@ -22,9 +22,11 @@ def report_pairs(
     """
     with plain_errors(), progress() as bar:
         if unused := [name for name, value in rankings_only.items() if value]:
-            raise InvalidRequest(f"{', '.join(unused)}: for rankings, and --pairs are not ranked")
+            raise InvalidRequest(
+                f"{', '.join(unused)}: not allowed with --pairs, which are not ranked"
+            )
         if not source.is_dir():
-            raise InvalidRequest(f"--pairs are scored by a bundle, and {source} is a file")
+            raise InvalidRequest(f"--pairs needs a bundle to score them, but {source} is a file")
         evaluation = evaluate_pairs(source, spec, bar)
     if as_json:
         print_json(asdict(evaluation))
@@ -32,8 +34,7 @@ def report_pairs(
         _print_figures(evaluation)
     if evaluation.contradictory:
         typer.secho(
-            f"warning: {evaluation.contradictory} pairs of a text and an image are labelled both "
-            "ways",
+            f"warning: {evaluation.contradictory} pairs of a text and an image have both labels",
             err=True,
             fg="yellow",
         )

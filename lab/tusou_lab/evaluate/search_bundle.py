@@ -99,7 +99,7 @@ def search_bundle(
     if top_k > len(keys):
         passing = "" if selected is None else " that pass the filter"
         raise InvalidRequest(
-            f"{root} holds {len(keys)} items{passing}; give --top-k that number or less"
+            f"{root} holds {len(keys)} items{passing}; give a --top-k of at most that number"
         )
     if spec.query_vectors is not None:
         dim = pipeline.bundle.dim

@@ -31,7 +31,8 @@ def search_queries(
             if result.rerank == "failed":
                 raise InvalidRequest(
                     f"{judgments.locate(row)}: the bundle's reranker failed; the log says why. Run "
-                    "the command again when it works, or remove it: `tusou stages --no rerank`"
+                    "the command again when it works, or remove the reranker: `tusou stages "
+                    "--no rerank`"
                 )
             hits.append(result)
         progress.advance(len(results))

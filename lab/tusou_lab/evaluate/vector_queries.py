@@ -23,7 +23,9 @@ def read_vector_queries(
     """
     given = GivenVectors(vectors)
     if given.dim != dim:
-        raise InvalidRequest(f"{vectors} has vectors of {given.dim} numbers, the bundle of {dim}")
+        raise InvalidRequest(
+            f"{vectors} has vectors of {given.dim} numbers, the bundle's have {dim}"
+        )
     rows = _rows_of(judgments, given, ids)
     usable = np.concatenate([norms for _, _, norms in given.blocks()])
     problems = []
@@ -51,14 +53,14 @@ def _rows_of(judgments: Judgments, given: GivenVectors, ids: Path | None) -> lis
     try:
         names = ids.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise BadDataset(f"{ids} is not UTF-8; write one id a line") from None
+        raise BadDataset(f"{ids} is not UTF-8; write one id per line") from None
     if len(names) != len(given):
         raise BadDataset(
             f"{ids} holds {len(names):,} ids, and {given.path} {len(given):,} vectors; write one "
-            "id a line for each"
+            "id per line, for each vector"
         )
     by_id: dict[str, int] = {}
     repeated = [name for row, name in enumerate(names) if by_id.setdefault(name, row) != row]
     if repeated:
-        raise BadDataset(f"{ids}: ids that stand twice{list_problems(repeated)}")
+        raise BadDataset(f"{ids}: ids that occur twice{list_problems(repeated)}")
     return [by_id.get(str(query.query_id)) for query in judgments.rows]

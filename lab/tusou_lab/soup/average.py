@@ -41,5 +41,5 @@ def check_same_shape(first: str, state: State, other: str, other_state: State) -
         if shapes[0] != shapes[1]:
             raise InvalidRequest(
                 f"{first} and {other} cannot be averaged: {key} is {shapes[0]} in the first and "
-                f"{shapes[1]} in the second; models of a soup have one architecture"
+                f"{shapes[1]} in the second; all models of a soup must have one architecture"
             )

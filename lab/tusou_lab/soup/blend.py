@@ -34,7 +34,7 @@ def read_blend(text: str, members: list[str]) -> Blend:
     if not colon:
         model = text
     if share is not None and not 0 <= share <= 1:
-        raise InvalidRequest(f"--blend {text}: the share is between 0 and 1")
+        raise InvalidRequest(f"--blend {text}: the share must be between 0 and 1")
     return Blend(_find_start(members) if model == START else model, share)
 
 
@@ -50,7 +50,7 @@ def _find_start(members: list[str]) -> str:
         starts.add((str(record.settings["model"]), str(record.settings.get("model_sha256"))))
     if len(starts) > 1:
         names = ", ".join(sorted(name for name, _ in starts))
-        raise InvalidRequest(f"the models were trained from different ones: {names}")
+        raise InvalidRequest(f"the models were not trained from the same model, but from {names}")
     name, digest = starts.pop()
     if Path(name).suffix == ".json":
         raise InvalidRequest(f"the models were trained from {name}, whose weights are random")

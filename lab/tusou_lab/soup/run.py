@@ -189,15 +189,18 @@ def _check(
     if len(set(models)) < len(models):
         raise InvalidRequest("Name each model of a soup once.")
     if len(models) < 2 and blend is None:
-        raise InvalidRequest("A soup takes two models or more, or one and --blend MODEL.")
+        raise InvalidRequest("Give two models or more, or one model and --blend MODEL.")
     if blend is not None and blend.model in models:
         raise InvalidRequest(f"{blend.model} is among the models already: leave out --blend.")
     if any(name.endswith(ARCHITECTURE) for name in models):
-        raise InvalidRequest("An architecture has random weights, and is not averaged.")
+        raise InvalidRequest("An architecture has random weights and cannot be averaged.")
     chosen = "the greedy method" if method == "greedy" and len(models) > 1 else ""
     chosen = chosen or ("--blend without a share" if blend and blend.share is None else "")
     if data is None and chosen:
-        raise InvalidRequest(f"{chosen} chooses by mean_recall: say on what with --data DATA#valid")
+        raise InvalidRequest(
+            f"{chosen} chooses by mean_recall: give the data to measure it on with --data "
+            "DATA#valid"
+        )
 
 
 def _blended(shares: dict[str, float], model: str, share: float) -> dict[str, float]:

@@ -39,7 +39,10 @@ class SoupScorer:
         split = dataset.split(dataset.only or "valid")
         self._split = load_split(dataset, split, encoder, cache, bar)
         if self._split.record.images < 2:
-            raise BadDataset(f"{self._split.record.source} has one image, which every model finds")
+            raise BadDataset(
+                f"{self._split.record.source} has only one image, which every model finds: "
+                "give a split with more images"
+            )
         self._model, self._device = model, device
 
     @property

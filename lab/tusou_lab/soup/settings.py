@@ -18,8 +18,8 @@ def check_same_settings(first: Weights, other: Weights) -> None:
     differing = [text for text in differing_fields(*records) if not text.startswith(_WEIGHTS)]
     if differing:
         raise InvalidRequest(
-            f"{first.name} and {other.name} cannot be averaged: {differing[0]}; models of a soup "
-            "read images and texts in the same way"
+            f"{first.name} and {other.name} cannot be averaged: {differing[0]}; all models of a "
+            "soup must read images and texts in the same way"
         )
 
 
@@ -38,6 +38,6 @@ def shared_prompt(models: Mapping[str, Weights], blended: str | None) -> str:
     if len(set(prompts.values())) > 1:
         listed = ", ".join(f"{name} with {prompt!r}" for name, prompt in prompts.items())
         raise InvalidRequest(
-            f"the models were trained with different prompts, and a soup has one: {listed}"
+            f"the models were trained with different prompts, but a soup has only one: {listed}"
         )
     return next(iter(prompts.values()), "")

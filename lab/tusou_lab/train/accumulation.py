@@ -17,8 +17,8 @@ class AccumulatedBatches(Generic[B]):
         """Raise InvalidRequest if an epoch has fewer batches than a step."""
         if len(batches) < count:
             raise InvalidRequest(
-                f"--accumulate {count} needs as many batches, and an epoch has {len(batches)}: "
-                "take a smaller --batch-size or --accumulate"
+                f"--accumulate {count} needs {count} batches, but an epoch has {len(batches)}: "
+                "give a smaller --batch-size or --accumulate"
             )
         self._batches, self._count = batches, count
 

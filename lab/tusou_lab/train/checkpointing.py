@@ -24,7 +24,7 @@ def checkpoint_layers(network: nn.Module, device: torch.device) -> None:
     """
     layers = [module for name, module in network.named_modules() if _LAYER.search(name)]
     if not layers:
-        raise InvalidRequest("--checkpointing is for the layers of transformers: there are none")
+        raise InvalidRequest("--checkpointing needs transformer layers, and the model has none")
     for layer in layers:
         # Not the methods of the libraries: some use the older kind, which loses the gradients of
         # adapters where the input of a layer needs none.

@@ -115,8 +115,8 @@ def _check_same_data(
         names[record.sha256] = record.source
     if valid.record.sha256 in names:
         progress.notice(
-            f"warning: {valid.record.source} is trained on as well, so its mean_recall says how "
-            "well it is remembered; validate on other data"
+            f"warning: {valid.record.source} is trained on as well, so its mean_recall only says "
+            "how well the model remembers it; validate on other data"
         )
 
 
@@ -248,7 +248,7 @@ def check_splits(train: TrainingSplit, valid: TrainingSplit) -> str:
     if pairs < _LEAST_PAIRS:
         raise BadDataset(
             f"{train.record.source}: nothing can be learnt from {len(train.correct)} queries and "
-            f"{train.record.images} images; training contrasts at least {_LEAST_PAIRS} queries "
+            f"{train.record.images} images; training needs at least {_LEAST_PAIRS} queries "
             "whose correct images differ"
         )
     images = valid.record.images

@@ -161,7 +161,7 @@ def _batch(facts: RunFacts) -> Iterator[TrainingFinding]:
     elif pairs < _SMALL_BATCH:
         yield TrainingFinding(
             "batch_too_small",
-            f"a batch of {pairs} pairs contrasts each with {pairs - 1} others, of which guessing "
+            f"a batch of {pairs} pairs contrasts each with {pairs - 1} others, so guessing already "
             f"has a loss of {log(pairs):.2f}: repeat with --batch-size {2 * _SMALL_BATCH} or more",
         )
     if steps < _FEW_STEPS and not facts.history.diverged:
@@ -212,6 +212,6 @@ def _temperature(facts: RunFacts) -> Iterator[TrainingFinding]:
         yield TrainingFinding(
             "temperature_at_limit",
             f"the temperature is {temperature:.4f}, the least that the model allows. Published "
-            "models begin there; otherwise it is a sign of overfitting: fewer --epochs, or a "
-            "smaller --lr",
+            "models start there; otherwise it is a sign of overfitting: repeat with fewer "
+            "--epochs or a smaller --lr",
         )

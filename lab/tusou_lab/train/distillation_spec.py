@@ -26,7 +26,7 @@ class DistillationSpec:
                 raise InvalidRequest("--distil and --distil-weight need --teacher.")
             return cls()
         if weight == 0:
-            raise InvalidRequest("--distil-weight 0 leaves the teacher out: leave out --teacher")
+            raise InvalidRequest("--distil-weight 0 ignores the teacher: leave out --teacher")
         return cls(teacher, distil or "relations", DEFAULT_WEIGHT if weight is None else weight)
 
     def check(self, losses: LossSpec) -> None:

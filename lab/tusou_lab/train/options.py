@@ -100,7 +100,7 @@ class GivenOptions:
     def _check_contrastive(self) -> str:
         """Return the model; InvalidRequest for options that are missing or of another task."""
         if self.model is None:
-            raise InvalidRequest("Say what to train with --model.")
+            raise InvalidRequest("Give the model to train with --model.")
         if self.bundle is not None or self.layers is not None:
             raise InvalidRequest("--from and --layers are options of --task rerank.")
         self.losses.check()
@@ -127,7 +127,7 @@ class GivenOptions:
     def rerank(self) -> tuple[RerankSpec, Path]:
         """Return the settings of a cross-encoder, and its bundle; InvalidRequest."""
         if self.bundle is None:
-            raise InvalidRequest("Say whose results to order again with --from BUNDLE.")
+            raise InvalidRequest("Give the bundle whose results to rerank with --from BUNDLE.")
         if self.model is not None:
             raise InvalidRequest("--task rerank uses the model of its bundle: leave out --model.")
         if self.negatives != NegativesSpec() or self.augment != AugmentSpec() or self.prompt:
@@ -232,7 +232,7 @@ def _contrastive_result(report: TrainReport) -> TaskResult:
     if not report.best_epoch:
         after = "before training"
         notes.append(
-            "no epoch was better than the model at the start, whose weights are kept unchanged in "
+            "no epoch was better than the model at the start: its weights are saved unchanged in "
             f"{report.checkpoint}"
         )
     notes += report.findings
@@ -251,5 +251,5 @@ def _rerank_result(report: RerankReport) -> TaskResult:
     )
     notes = [report.note] if report.note else []
     if report.best_mean_recall <= report.base_mean_recall:
-        notes.append("it does not help on valid: do not use it")
+        notes.append("the cross-encoder does not help on valid: do not use it")
     return TaskResult(summary, tuple(notes))

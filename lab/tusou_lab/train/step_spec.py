@@ -22,4 +22,6 @@ class StepSpec:
         if self.mask_patches and not model.traits.can_mask:
             raise InvalidRequest("--mask-patches is for Chinese-CLIP with a ViT: leave it out")
         if self.layer_decay != 1 and lora:
-            raise InvalidRequest("--layer-decay is for all weights: leave it out with --lora")
+            raise InvalidRequest(
+                "--layer-decay does not apply to adapters: leave it out with --lora"
+            )

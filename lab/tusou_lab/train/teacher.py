@@ -92,8 +92,8 @@ def _open(model: str) -> TrainableModel:
     teacher = open_trainable(model)
     if teacher.traits.fresh:
         raise InvalidRequest(
-            f"--teacher {model} was put together of two towers and not trained since: train it "
-            "before it teaches"
+            f"--teacher {model} was put together from two towers and has not been trained since: "
+            "train it before you use it as a teacher"
         )
     return teacher
 

@@ -132,7 +132,7 @@ def test_the_command_names_the_systems_that_have_its_model(
     options = (folder.path, "--judge", "clip", "--bundle", bundles / "calibrated")
     done = run(*options, "--thresholds", "0.1,0.3,0.6")
     assert done.exit_code == 0, done.output
-    assert "note: plain have a model of this judge" in done.stderr
+    assert "note: this judge shares a model with plain" in done.stderr
     again = run(*options, "--thresholds", "0.1,0.3,0.6", "--json")
     facts = json.loads(again.stdout)
     assert (facts["favoured"], facts["judged"]) == (["plain"], 0)
@@ -151,7 +151,7 @@ def test_the_pooled_bundle_judges_by_default(folder: SetFolder, bundles: Path) -
 
 @pytest.mark.parametrize("text", ["0.5", "0.5,0.4,0.6", "a,b,c", "0,0.5,1", "0.2,0.5,1.1", ""])
 def test_thresholds_ascend(text: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"--thresholds .*: give the least relevance"):
+    with pytest.raises(InvalidRequest, match=r"--thresholds .*: give the lowest relevance"):
         parse_thresholds(text)
 
 

@@ -114,7 +114,7 @@ def test_near_texts_are_found_whatever_their_order() -> None:
     ("text", "message"),
     [
         ("name: [1", "is not YAML"),
-        ("- a", "holds no mapping"),
+        ("- a", "must hold a mapping"),
         ("name: x\nconcepts: [{name: 裙, where: {price: {$near: 3}}}]", "concepts.0.where: "),
         ("name: x\ncolour: red", "colour: Extra inputs are not permitted"),
         ("name: x\nstyles: {short: 0}", "styles: one of the styles must be above 0"),

@@ -138,7 +138,7 @@ def test_shared_and_contradictory_pairs_are_counted(
     result = invoke(bundle, "--pairs", other, "--threshold-from", f"{zero / 'ICM'}#val")
     assert result.exit_code == 0
     assert f"1 of 48 pairs of {zero / 'ICM'}#val are also in {other}" in result.output
-    assert "1 pairs of a text and an image are labelled both ways" in result.output
+    assert "1 pairs of a text and an image have both labels" in result.output
 
 
 def test_a_threshold_is_not_chosen_on_pairs_that_are_scored_too(
@@ -186,8 +186,8 @@ def test_what_cannot_be_scored_is_refused(zero: Path, bundle: Path, tmp_path: Pa
         ((bundle, "--pairs", single), "all pairs are of one image; give --threshold-from"),
         ((bundle, "--pairs", queries), "line 1: item_id missing"),
         ((bundle, "--pairs", zero / IMAGES), "holds no labelled pairs"),
-        ((bundle, "--pairs", val, "--top-k", "5", "--slices"), "--top-k, --slices: for rankings"),
-        ((queries, "--pairs", val), "--pairs are scored by a bundle"),
+        ((bundle, "--pairs", val, "--top-k", "5", "--slices"), "--top-k, --slices: not allowed"),
+        ((queries, "--pairs", val), "--pairs needs a bundle"),
         ((bundle, "--answers", val, "--threshold-from", val), "needs --pairs"),
         ((bundle,), "give either --answers (correct items) or --pairs"),
     ):

@@ -198,7 +198,7 @@ def test_start_needs_one_unchanged_model_with_weights(
     tuned = tmp_path / "tuned.pt"
     spec = TrainSpec(models[0], 1, 8, 1e-4, 0.05, 0, "fp32")
     train(str(folder / "data"), spec, tuned, device="cpu")
-    with pytest.raises(InvalidRequest, match="trained from different ones"):
+    with pytest.raises(InvalidRequest, match="not trained from the same model"):
         read_blend("start", [models[0], str(tuned)])
     grown = tmp_path / "grown.pt"
     spec = TrainSpec(str(folder / "tiny.json"), 1, 8, 1e-4, 0.05, 0, "fp32")

@@ -38,7 +38,7 @@ def _parse(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in known:
             raise InvalidRequest(
-                f"{option}: {name!r} is not one of {', '.join(known)}; or give {_NONE} alone"
+                f"{option}: {name!r} is not one of {', '.join(known)}; give {_NONE} by itself"
             )
     # In one order, so that runs with the same policies are the same.
     return tuple(name for name in known if name in names)

@@ -31,8 +31,8 @@ class LossSpec:
         """Raise InvalidRequest for a margin that the loss does not have."""
         if self.margin is not None and self.loss not in DEFAULT_MARGINS:
             raise InvalidRequest(
-                f"--margin is of --loss {' and '.join(DEFAULT_MARGINS)}, not of {self.loss}: "
-                "leave it out"
+                f"--margin is an option of --loss {' and '.join(DEFAULT_MARGINS)}, not of "
+                f"{self.loss}: leave it out"
             )
 
     @property

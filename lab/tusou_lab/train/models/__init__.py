@@ -31,7 +31,7 @@ def open_trainable(model: str) -> TrainableModel:
         return CnClipModel.restore(weights)
     if weights.path.is_file() and weights.open_clip is None:
         raise InvalidRequest(
-            f"{weights.name} does not say how it is built: train it by its name in open_clip, as "
-            "in --model open_clip:ViT-B-32-quickgelu@FILE"
+            f"{weights.name} does not name its architecture: give it with its name in open_clip, "
+            "as in --model open_clip:ViT-B-32-quickgelu@FILE"
         )
     return LibraryTrainable(weights, record)
