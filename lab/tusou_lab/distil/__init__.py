@@ -1,1 +1,1 @@
-"""Distillation: students that give the vectors of a bundle's model for texts."""
+"""Distillation: trains students that imitate the text tower of a bundle's model."""

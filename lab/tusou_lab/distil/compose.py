@@ -1,4 +1,4 @@
-"""Texts composed of the words of other texts: the teacher gives the vector of any text."""
+"""Composes training texts from the words of other texts; the teacher can encode any text."""
 
 from collections import Counter
 from collections.abc import Container, Sequence
@@ -18,9 +18,9 @@ _ROUNDS = 20  # texts drawn for each that is wanted, before there are too few wo
 def compose_texts(
     texts: Sequence[str], count: int, excluded: Container[str], rng: np.random.Generator
 ) -> list[str]:
-    """Return up to `count` different texts made of the words of others, without these.
+    """Return up to `count` different new texts made of the words of `texts`.
 
-    First comes every word alone. Texts in `excluded` are not made.
+    Single words come first. Texts in `excluded` are never returned.
     """
     split = [words for text in texts if (words := _words(text))]
     frequencies = Counter(word for words in split for word in words)
@@ -44,7 +44,7 @@ def compose_texts(
 
 
 def catalogue_texts(bundle: Bundle) -> list[str]:
-    """Return the different strings of the items' attributes; for items that are texts, these."""
+    """Return the different strings of the items' attributes, or [] without attributes."""
     table = bundle.attributes
     if table is None:
         return []

@@ -36,7 +36,7 @@ class FittedTable:
 
 
 class TableFit:
-    """The features of texts, and their vectors by the teacher."""
+    """The features of texts, and the teacher's vectors of these texts."""
 
     def __init__(self, texts: Sequence[str], vectors: Vectors, tokenizer: Tokenizer) -> None:
         """`vectors` (n, d) are the teacher's."""

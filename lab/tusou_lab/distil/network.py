@@ -42,7 +42,7 @@ SHAPES: Mapping[Literal["small", "medium"], NetworkShape] = {
 
 
 class StudentNetwork(nn.Module):
-    """A BERT over the tokens of the training alone, whose ids are numbered anew."""
+    """A BERT whose vocabulary is only the tokens of the training texts, numbered anew."""
 
     def __init__(self, shape: NetworkShape, dim: int, tokens: npt.NDArray[np.int64]) -> None:
         """`tokens` are the ids that occur, ascending; the first is padding's, 0."""
@@ -93,7 +93,7 @@ class StudentNetwork(nn.Module):
 
     @torch.no_grad()
     def start_from_tower(self, tensors: Mapping[str, Tensor], shape: TextShape) -> bool:
-        """Begin with the first layers of a tower of the same width; return whether it has one."""
+        """Copy the first layers of a tower; return False if its width is another one."""
         width = self.text_projection.shape[0]
         if shape.layout != "bert" or shape.text_hidden_size != width or shape.pooling != "first":
             return False

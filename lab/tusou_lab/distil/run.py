@@ -1,4 +1,4 @@
-"""Makes a student of a bundle's model: texts, training, tuning of the index, and retention."""
+"""Trains a student for a bundle, tunes the index for it, and measures what it retains."""
 
 import shutil
 from collections.abc import Sequence

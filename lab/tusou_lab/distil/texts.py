@@ -17,7 +17,7 @@ MIN_TEXTS = 20
 
 @dataclass(frozen=True, slots=True)
 class DistillationTexts:
-    """Different normalised texts; those held out are not trained on, nor made words of."""
+    """Different normalised texts; those held out are not trained on or used to compose texts."""
 
     trained: tuple[str, ...]
     held_out: tuple[str, ...]
@@ -26,7 +26,7 @@ class DistillationTexts:
 def read_texts(
     sources: Sequence[str], judged: Iterable[str], rng: np.random.Generator
 ) -> DistillationTexts:
-    """Read query files and splits; texts that are judged queries are left out of the training.
+    """Read query files and splits, without the texts of judged queries.
 
     Raises BadDataset for files without usable texts, and for fewer than 20 texts.
     """

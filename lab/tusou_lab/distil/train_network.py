@@ -49,7 +49,7 @@ def train_network(
 ) -> TrainingResult:
     """Train a network on texts with the teacher's vectors, and write its checkpoint.
 
-    The loss is one less the cosine with the teacher's vector, plus the divergence between both
+    The loss is 1 - cosine with the teacher's vector, plus half the divergence between both
     encoders' softmax over items that are drawn for each step.
     """
     torch.manual_seed(seed)
@@ -95,9 +95,9 @@ def train_network(
 
 
 def draw_batches(lengths: npt.NDArray[np.int64], rng: np.random.Generator) -> Iterator[Ids]:
-    """Yield batches of random texts without end, those of a batch of similar length.
+    """Yield batches of random texts without end; the texts of a batch are of similar length.
 
-    So less of a batch is padding. `lengths` are those of all texts, in tokens.
+    This saves padding. `lengths` are those of all texts, in tokens.
     """
     while True:
         rows = rng.integers(0, len(lengths), _SORTED * _BATCH)
@@ -106,7 +106,7 @@ def draw_batches(lengths: npt.NDArray[np.int64], rng: np.random.Generator) -> It
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, items: Tensor) -> Tensor:
-    """Return the loss of unit vectors (n, d) beside the teacher's, over items (m, d)."""
+    """Return the loss of unit vectors (n, d) compared with the teacher's, over items (m, d)."""
     cosine = 1 - (student * teacher).sum(dim=1).mean()
     ours = functional.log_softmax(student @ items.T / _TEMPERATURE, dim=1)
     theirs = functional.log_softmax(teacher @ items.T / _TEMPERATURE, dim=1)

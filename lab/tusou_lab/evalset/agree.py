@@ -1,4 +1,4 @@
-"""Agreement of the judges of a set: with each other, with themselves, and about the systems."""
+"""Agreement of the judges of a set: with each other, between repeats, and about the systems."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +42,7 @@ def compare_judges(
     judgments: Iterable[Judgment],
     correct_from: int,
 ) -> list[JudgePair]:
-    """Compare every two judges that graded the same pairs, and the repeats of each.
+    """Compare any two judges that graded the same pairs, and the repeats of each judge.
 
     Raises BadDataset when no pair has two grades.
     """

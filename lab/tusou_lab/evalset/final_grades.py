@@ -1,4 +1,4 @@
-"""The grade that counts for each pair: people's before a model's, the middle one of several."""
+"""The grade that counts for each pair: people's before a model's, the median of several."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -39,7 +39,7 @@ class Judge(Protocol):
 
     @property
     def name(self) -> str:
-        """The name in the judgments; another guideline or model has another."""
+        """The name in the judgments; it differs for another guideline or model."""
         ...
 
     def judge(self, pairs: Sequence[PairToJudge], repeat: int) -> Iterator[list[Judgment]]:

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class AskSpec:
-    """The server, the model, and how it is asked."""
+    """The server, the model, and the limits of its questions."""
 
     url: str
     model: str
@@ -66,7 +66,7 @@ class AskCost:
 
 
 class LlmAsker:
-    """Asks one model; answers are on disk as they come, so a stopped run goes on with the next."""
+    """Asks one model, and stores each answer at once, so that a stopped run can be resumed."""
 
     def __init__(self, spec: AskSpec, folder: Path) -> None:
         """`folder` keeps the answers; BadDataset for a file of them that cannot be read."""

@@ -1,4 +1,4 @@
-"""A judge that asks a vision language model, by the interface of OpenAI's chat completions."""
+"""A judge that asks a vision language model through OpenAI's chat completions API."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,9 +62,9 @@ def judge_name(spec: LlmSpec, domain_guideline: str | None) -> str:
 class LlmJudge:
     """Grades images by a model, after it has written a guideline for each query.
 
-    Equal images of one query are asked about once. An answer without a grade is asked for again a
-    few times, then recorded as a judgment without a grade. Raises EndpointUnavailable when the
-    server gives no answer for the time of the spec's patience.
+    Identical images are asked about once per query. If an answer has no grade, the question is
+    asked a few times more, then recorded as a judgment without a grade. Raises EndpointUnavailable
+    when the server gives no answer for the time of the spec's patience.
     """
 
     def __init__(

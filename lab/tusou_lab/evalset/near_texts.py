@@ -17,7 +17,7 @@ class NearTexts:
         self._texts: set[str] = set()
 
     def add(self, text: str) -> bool:
-        """Take a text, and return True, unless it equals or nearly equals an earlier one."""
+        """Add a text; return False if it equals or nearly equals an earlier one."""
         try:
             plain = normalize_query(text).casefold().replace(" ", "")
         except InputError:

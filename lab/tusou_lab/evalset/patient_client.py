@@ -1,4 +1,4 @@
-"""A client of a model that waits for a server that is away or refuses requests, up to a limit."""
+"""A client of a model that waits, up to a limit, while the server is down or refuses requests."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0  # seconds between tries
 
 
 class PatientClient:
-    """Asks until there is an answer, or the server was away for too long; counts the cost.
+    """Asks until there is an answer, or until the server was down for too long; counts the cost.
 
-    A Retry-After is no absence: it is waited for, up to an hour without any answer. A question that
-    fails again and again, while the server answers others, is taken for refused.
+    A Retry-After does not count as being down: the client waits, up to an hour without any answer.
+    A question that keeps failing while the server answers others counts as refused.
     """
 
     def __init__(
@@ -55,8 +55,8 @@ class PatientClient:
     ) -> Completion:
         """Return a completion; QuestionRefused, and EndpointUnavailable when patience ends.
 
-        Before the server has answered anything, every error is taken for one that holds for all
-        questions, such as a wrong name of the model.
+        Until the server has answered something, an error is assumed to concern all questions, such
+        as a wrong name of the model.
         """
         pause, failures, failed_at = _FIRST_PAUSE, 0, monotonic()
         while True:

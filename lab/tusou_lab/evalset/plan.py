@@ -1,4 +1,4 @@
-"""Plans the queries of an evaluation set: written by people, of a log, and of a domain's terms."""
+"""Plans the queries of an evaluation set: from people, from a log, and from a domain's terms."""
 
 import random
 from collections import Counter
@@ -50,7 +50,7 @@ def plan_queries(
     log_share: float = 0.5,
     writer: TextWriter | None = None,
 ) -> QueryPlan:
-    """Plan the budget of a domain in queries that differ; fewer if its terms allow no more.
+    """Plan different queries up to the budget of a domain, or fewer if its terms allow no more.
 
     Queries that people wrote come first, then `log_share` of the budget from the log, if it has as
     many; `writer` writes the rest, from templates if not given. With the attributes of the pool, a
@@ -78,7 +78,7 @@ def plan_queries(
 
 
 class _Planner:
-    """Takes texts that are new."""
+    """Collects queries, without repeating any."""
 
     def __init__(self, domain: Domain, draw: random.Random) -> None:
         self.plan = QueryPlan()

@@ -20,7 +20,7 @@ class SystemBias:
 
     @property
     def lost(self) -> float:
-        """The precision that a similar system would seem to lack, had it not been pooled."""
+        """The precision that a similar system would seem to lose if it were not pooled."""
         return self.precision - self.left_out
 
 

@@ -1,4 +1,4 @@
-"""The systems whose results are pooled: bundles, runs as files, and lexical search over titles."""
+"""The systems whose results are pooled: bundles, run files, and lexical search over titles."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

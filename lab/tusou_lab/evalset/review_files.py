@@ -1,4 +1,4 @@
-"""Files for people who check a set: a page without a network, Label Studio's tasks, a table."""
+"""Files for people who check a set: an offline web page, Label Studio tasks, or a table."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The pairs that people check: a sample with as many of each style and grade as can be."""
+"""The pairs that people check: a sample balanced over styles and grades."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

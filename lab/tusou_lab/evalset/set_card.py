@@ -1,4 +1,4 @@
-"""The card of a judged set: how it was made, who judged it, and what it does not hold."""
+"""The card of a judged set: how it was made, who judged it, and what is missing."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

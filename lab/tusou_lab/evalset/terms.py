@@ -1,4 +1,4 @@
-"""The terms of a domain that the pool gives, and which items they are true of."""
+"""Terms of a domain that come from the pool, and the items that terms are true of."""
 
 import json
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ def add_terms(
 
 
 class TermItems:
-    """The items that terms are true of, as far as attributes and titles tell."""
+    """Finds the items that terms are true of, as far as attributes and titles tell."""
 
     def __init__(self, table: AttributeTable | None, titles: TitleTerms | None) -> None:
         """Raises BadDataset for titles that the pool does not have."""

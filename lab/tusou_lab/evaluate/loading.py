@@ -76,7 +76,7 @@ def load(
 
 
 def _check_spec(source: Path, spec: BundleSearchSpec) -> None:
-    """Raise InvalidRequest for options of a bundle with a file, and for two that exclude."""
+    """Raise InvalidRequest for bundle options with a file, and for options that conflict."""
     if spec.query_ids is not None and spec.query_vectors is None:
         raise InvalidRequest("--query-ids belongs to --query-vectors")
     if spec.query_encoder is not None and spec.query_vectors is not None:

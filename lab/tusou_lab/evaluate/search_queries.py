@@ -40,7 +40,7 @@ def search_queries(
 
 
 def ordering_scores(hits: Hits) -> tuple[float, ...] | None:
-    """Return the scores that a ranking is ordered by, None where it is not ordered by any.
+    """Return the scores that a ranking is ordered by; None if it is not ordered by scores.
 
     Those of a reranked or softened ranking do not descend, and programs that sort by score would
     change its order.

@@ -21,7 +21,7 @@ from tusou.evaluation.runs import Run, quote_id
 
 
 def find_breaches(data: bytes, run: Run, judgments: Judgments) -> Iterator[LineProblem]:
-    """Yield each line that the contest would refuse, beyond those that no run file may hold.
+    """Yield each line that the contest would refuse although a run file may hold it.
 
     MUGE: rows in the order of the queries, under its own field names, with the query's text,
     integer ids, and no byte order mark. Teddy Cup: a table of the queries' direction.

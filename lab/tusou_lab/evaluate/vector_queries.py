@@ -42,7 +42,7 @@ def read_vector_queries(
 
 
 def _rows_of(judgments: Judgments, given: GivenVectors, ids: Path | None) -> list[int | None]:
-    """Return the row of each query's vector in the file; None where no id is that of the query."""
+    """Return the row of each query's vector in the file; None if the file does not have its id."""
     if ids is None:
         if len(given) != len(judgments.rows):
             raise BadDataset(

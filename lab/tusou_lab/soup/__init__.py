@@ -1,1 +1,1 @@
-"""Averages of models that were trained from one start."""
+"""Averages models that were trained from the same starting weights."""

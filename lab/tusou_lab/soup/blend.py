@@ -13,7 +13,7 @@ SHARES = tuple(step / 10 for step in range(11))  # tried where a share is to be 
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """A model, and its share of the result; None if it is chosen by validation."""
+    """A model and its share of the result; the share is None if validation chooses it."""
 
     model: str
     share: float | None

@@ -1,4 +1,4 @@
-"""Scores of models with given weights on the split that a soup is chosen on."""
+"""Scores given weights of a model on the split that a soup is chosen on."""
 
 from contextlib import nullcontext
 from pathlib import Path

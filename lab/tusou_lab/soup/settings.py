@@ -1,4 +1,4 @@
-"""The settings that models of a soup must share: how they read images and texts."""
+"""The settings that models of a soup must share: preprocessing, tokenizer and prompt."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ _WEIGHTS = ("logit_scale ", "logit_bias ")  # are averaged like all others
 
 
 def check_same_settings(first: Weights, other: Weights) -> None:
-    """Raise InvalidRequest, naming a setting, if two models read their inputs in other ways."""
+    """Raise InvalidRequest, naming a setting, if two models read their inputs differently."""
     records = [find_family(weights).describe(weights) for weights in (first, other)]
     differing = [text for text in differing_fields(*records) if not text.startswith(_WEIGHTS)]
     if differing:

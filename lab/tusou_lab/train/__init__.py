@@ -1,1 +1,1 @@
-"""Trains and fine-tunes cn_clip models on images and queries."""
+"""Trains and fine-tunes models of all families on images and queries."""

@@ -1,4 +1,4 @@
-"""Activation checkpointing: layers keep their input alone, and compute the rest again."""
+"""Activation checkpointing: layers keep only their input, and compute the rest again."""
 
 import re
 from collections.abc import Callable

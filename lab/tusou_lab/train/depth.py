@@ -35,7 +35,7 @@ def depth_of(model: TrainableModel, part: str) -> int:
 
 
 def layer_factor(model: TrainableModel, decay: float) -> Callable[[str], float]:
-    """Return the factor of each parameter's learning rate: `decay` once more for each layer down.
+    """Return the factor of each parameter's learning rate, multiplied by `decay` per layer down.
 
     The last layer of a tower and what comes after it have the factor 1.
     """

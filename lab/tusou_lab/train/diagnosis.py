@@ -1,4 +1,4 @@
-"""Causes of a training that does not get better, each with its number and what to do."""
+"""Likely causes of a training that does not improve, each with a figure and a remedy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class RunFacts:
 
 
 def loss_fell(losses: Sequence[float]) -> bool:
-    """Return whether the last tenth of the losses is below the first one."""
+    """Return whether the mean of the last tenth of the losses is below that of the first."""
     if len(losses) < 2 or not isfinite(losses[-1]):
         return False
     first, last = _ends(losses)

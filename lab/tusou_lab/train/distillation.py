@@ -1,4 +1,4 @@
-"""A loss that draws a model's vectors, or its scores within a batch, to those of a teacher."""
+"""A loss that pulls a model's vectors, or its scores within a batch, towards a teacher's."""
 
 import torch
 from torch import Tensor, nn

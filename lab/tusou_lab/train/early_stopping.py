@@ -1,4 +1,4 @@
-"""Settings of which epoch is kept, and of when a run ends before its last epoch."""
+"""Settings that decide which epoch is saved, and when a run stops early."""
 
 from dataclasses import dataclass
 

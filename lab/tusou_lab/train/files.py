@@ -21,7 +21,7 @@ def save_torch(value: object, path: Path) -> None:
 
 
 def check_kind(path: Path, kind: Literal["file", "folder"]) -> None:
-    """Raise OutputExists if `path` cannot be replaced by a file, or by a model's folder."""
+    """Raise OutputExists if `path` cannot be replaced by a file or by a model folder."""
     if not path.exists():
         return
     if kind == "file":

@@ -1,4 +1,4 @@
-"""Hard negatives: wrong images that the current model finds near to a query."""
+"""Hard negatives: wrong images that the current model finds similar to a query."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class HardNegatives(nn.Module):
         self.register_buffer("mined_at", torch.full((), -1, dtype=torch.int64))
 
     def is_due(self, batch: int, every: int) -> bool:
-        """Return whether the table of a batch, by its number in the run, has yet to be mined."""
+        """Return whether negatives must be mined before a batch, given by its number in the run."""
         return int(self.get_buffer("mined_at")) != batch - batch % every
 
     def replace(self, queries: Positions, images: Positions, batch: int) -> None:

@@ -122,12 +122,12 @@ class TrainingHistory:
 
 
 def history_path(out: Path) -> Path:
-    """Return the path of the file with one line for each epoch, beside the output."""
+    """Return the path of the file next to the output that has one line per epoch."""
     return out.with_name(f"{out.name}.history.jsonl")
 
 
 def describe_epoch(record: EpochRecord, epochs: int, best: tuple[int, float]) -> str:
-    """Return the line about an epoch that a user reads during the training."""
+    """Return the line that is printed for an epoch."""
     epoch, recall = best
     parts = [
         f"epoch {record.epoch}/{epochs}",
@@ -143,7 +143,7 @@ def describe_epoch(record: EpochRecord, epochs: int, best: tuple[int, float]) ->
 
 
 def thin_out(values: Sequence[float], most: int) -> list[tuple[int, float]]:
-    """Return the means of at most `most` intervals of equal length, each with its end."""
+    """Return the end and the mean of each of at most `most` intervals of equal length."""
     length = -(-len(values) // most) or 1
     starts = range(0, len(values), length)
     return [

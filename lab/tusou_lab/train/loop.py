@@ -46,7 +46,7 @@ class EpochBatches(Protocol[B_co]):
 
 
 class TrainingTask(Protocol[B]):
-    """A model with its batches, and what a step, a validation and a file of it are."""
+    """A model and its batches, with the methods to train a step, to validate and to save it."""
 
     @property
     def model(self) -> nn.Module: ...
@@ -87,7 +87,7 @@ class TrainingTask(Protocol[B]):
 
 @dataclass(frozen=True, slots=True)
 class LoopSettings:
-    """Settings of a loop, and the rest that a state shares with the run that resumes it."""
+    """Settings of a loop, and the inputs that must be the same when a run is resumed."""
 
     spec: dict[str, str | int | float]
     epochs: int
@@ -304,13 +304,13 @@ class TrainingLoop(Generic[B]):
 
 
 def check_output(out: Path, *, force: bool) -> None:
-    """Raise OutputExists if `out` exists, unless it is replaced or of a run to resume."""
+    """Raise OutputExists if `out` exists, unless `force` is set or its run can be resumed."""
     if out.exists() and not _state_path(out).exists() and not force:
         raise OutputExists(f"{out} exists: choose another --out or pass --force")
 
 
 def is_unfinished(out: Path) -> bool:
-    """Return whether there is the state of a run to resume."""
+    """Return whether the state of an unfinished run exists."""
     return _state_path(out).exists()
 
 

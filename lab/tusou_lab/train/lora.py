@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA) of linear layers, and the ordinary weights that they amount to."""
+"""Low-rank adapters (LoRA) of linear layers, and how they are merged into the weights."""
 
 import re
 from collections.abc import Collection, Iterator

@@ -31,7 +31,7 @@ class TrainingMonitor(Protocol):
         ...
 
     def close(self) -> None:
-        """End: everything is on the disk."""
+        """Write everything to disk."""
         ...
 
 
@@ -91,5 +91,5 @@ class TensorBoardMonitor:
 
 
 def open_monitor(folder: Path | None) -> TrainingMonitor:
-    """Return what writes to a folder, or nothing without one; MissingDependency."""
+    """Return a monitor that writes to a folder, or one that does nothing; MissingDependency."""
     return NoMonitor() if folder is None else TensorBoardMonitor(folder)

@@ -1,4 +1,4 @@
-"""The loss of a run and its hard negatives, with what the state of the run holds of them."""
+"""The loss and the hard negatives of a run, and their part of the run's state."""
 
 import numpy as np
 import torch

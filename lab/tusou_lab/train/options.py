@@ -30,7 +30,7 @@ from tusou_lab.train.trained import FROZEN, LAYERS
 
 @dataclass(frozen=True, slots=True)
 class GivenOptions:
-    """Options as they were given; None stands for the default of the task."""
+    """The options that were given; None stands for the default of the task."""
 
     task: Literal["contrastive", "rerank"]
     model: str | None
@@ -73,7 +73,7 @@ class GivenOptions:
         return f"recipe {recipe.name} ({recipe.reason}): {missing}" if missing else ""
 
     def contrastive(self, recipe: TrainingRecipe) -> TrainSpec:
-        """Return the settings of a contrastive training; InvalidRequest for another's options."""
+        """Return the settings of a contrastive training; InvalidRequest for options of rerank."""
         model = self._check_contrastive()
         epochs = self.epochs or recipe.epochs
         patience = default_patience(epochs) if self.patience is None else self.patience
@@ -183,7 +183,7 @@ def run_task(
     tensorboard: Path | None = None,
     why: bool = False,
 ) -> TaskResult:
-    """Train what the options say; arguments and errors are those of `train`."""
+    """Run the training that the options describe; arguments and errors are those of `train`."""
     if given.task == "contrastive":
         if not why:
             check_output(out, force=force)

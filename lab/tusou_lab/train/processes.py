@@ -16,7 +16,7 @@ _TIMEOUT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """The rank of this process among those that train; every one holds the whole model."""
+    """The processes that train together, and this one's rank; each holds the whole model."""
 
     rank: int = 0
     count: int = 1
@@ -65,13 +65,13 @@ class Processes:
         return int(largest)
 
     def wait(self) -> None:
-        """Return once every process is here."""
+        """Wait until all processes have called this."""
         if self.count > 1:
             dist.barrier()
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """Run the block in the first process, and then in the others, which find its files."""
+        """Run the block in the first process, then in the others, which use the files it wrote."""
         if not self.is_first:
             self.wait()
         yield

@@ -1,4 +1,4 @@
-"""Recipes: rate, epochs, decay and batch by the number of pairs and the size of the model."""
+"""Training recipes: default settings by the number of pairs and the size of the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class TrainingRecipe:
 
 @dataclass(frozen=True, slots=True)
 class TrainingSize:
-    """The size of the data and of the model, which a recipe is chosen by."""
+    """The size of the data and of the model, which decide the recipe."""
 
     pairs: int  # of an epoch
     parameters: int | None  # of both towers; None for an architecture with random weights
@@ -80,7 +80,7 @@ def measure(sources: Sequence[TrainingSource], model: str) -> TrainingSize:
 
 
 def choose_recipe(size: TrainingSize, name: RecipeName | None, *, adapters: bool) -> TrainingRecipe:
-    """Return a recipe for data and a model of a size, the one that `name` names if it is given."""
+    """Return the recipe for a size of data and model; `name` overrides the choice by the data."""
     by_pairs = (recipe for most, recipe in _PAIRS if size.pairs < most)
     chosen = next(by_pairs) if name is None else name
     epochs, decay, batch = _RECIPES[chosen]

@@ -10,10 +10,10 @@ from tusou.core.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True)
 class TrainingSource:
-    """A dataset, or a split of it, and how often an epoch visits its pairs.
+    """A dataset, or a split of it, and how often an epoch uses its pairs.
 
-    With the weight 0.3, an epoch visits three tenths of the pairs, other ones each time; with 2,
-    it visits each pair twice.
+    With the weight 0.3, an epoch uses three tenths of the pairs, a different sample each time; with
+    2, it uses each pair twice.
     """
 
     data: str

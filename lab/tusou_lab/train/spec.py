@@ -1,4 +1,4 @@
-"""The settings of a contrastive training, in sections."""
+"""The settings of a contrastive training, grouped in sections."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -44,9 +44,9 @@ class TrainSpec:
         return LoraSettings(self.lora, self.lora_alpha, self.lora_target)
 
     def flat(self) -> dict[str, str | int | float]:
-        """Return all settings by name, those of the sections among the others.
+        """Return all settings by name, without the grouping in sections.
 
-        Names of a tuple have commas between them; settings that are None are left out.
+        Tuples become strings separated by commas; settings that are None are left out.
         """
         flat: dict[str, Any] = {}
         for name, value in asdict(self).items():

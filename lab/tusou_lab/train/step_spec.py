@@ -1,4 +1,4 @@
-"""The settings of a step, and which of them a model cannot have."""
+"""The settings of a training step, and checks that a model supports them."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ class StepSpec:
     ema: float = 0.0  # decay of the average of weights that is validated and saved; 0: none
 
     def check(self, model: TrainableModel, *, lora: bool) -> None:
-        """Raise InvalidRequest for a setting that the model, or adapters, cannot have."""
+        """Raise InvalidRequest for a setting that the model or adapters do not support."""
         if self.mask_patches and not model.traits.can_mask:
             raise InvalidRequest("--mask-patches is for Chinese-CLIP with a ViT: leave it out")
         if self.layer_decay != 1 and lora:

@@ -1,4 +1,4 @@
-"""The vectors of a split under a teacher: a frozen model that another one is trained to follow."""
+"""The vectors of a split by a teacher: a frozen model that another one learns from."""
 
 import json
 from collections.abc import Callable
@@ -79,7 +79,7 @@ class TeacherVectors:
 
 
 def teacher_digest(model: str) -> str:
-    """Return the SHA-256 of a teacher's files; InvalidRequest for a network without weights."""
+    """Return the SHA-256 of a teacher's files; InvalidRequest if it has no trained weights."""
     if model.endswith(ARCHITECTURE):
         raise InvalidRequest(
             f"--teacher {model} is an architecture with random weights, which teaches nothing: "

@@ -1,4 +1,4 @@
-"""Updates of the weights: scaled losses, gradients of several processes, clipping, averages."""
+"""Weight updates: loss scaling, gradients of several processes, clipping, moving average."""
 
 from typing import Any
 

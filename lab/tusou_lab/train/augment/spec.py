@@ -1,4 +1,4 @@
-"""The names of the policies that change images and texts."""
+"""The names of the augmentation policies for images and texts."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -19,7 +19,7 @@ class AugmentSpec:
 
     @classmethod
     def parse(cls, images: str | None, texts: str | None) -> Self:
-        """Take names with commas between, `none`, or None for the default; InvalidRequest."""
+        """Read names separated by commas, `none`, or None for the default; InvalidRequest."""
         default = cls()
         return cls(
             default.augment_images

@@ -1,4 +1,4 @@
-"""The protocol of a loss, its settings, and what it is told about a batch."""
+"""The protocol of a loss, its settings, and its targets in a batch."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias

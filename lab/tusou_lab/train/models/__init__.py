@@ -1,4 +1,4 @@
-"""Models that can be trained, by the form of their files."""
+"""Opens models for training, by the format of their files."""
 
 from pathlib import Path
 

@@ -92,5 +92,5 @@ class TrainableModel(Protocol):
         ...
 
     def save(self, path: Path, epoch: int, step: int) -> None:
-        """Write the model in the form that it came in, replacing `path`."""
+        """Write the model in its original format, replacing `path`."""
         ...

@@ -38,7 +38,7 @@ def match_precision(out: Path, tensors: Mapping[str, Tensor]) -> dict[str, Tenso
 
 
 def is_half(folder: Path) -> bool:
-    """Return whether the configuration of a folder says that its numbers are float16."""
+    """Return whether the configuration of a folder says that its weights are float16."""
     settings = json.loads((folder / "config.json").read_bytes())
     return any(settings.get(name) == "float16" for name in _DTYPES)
 

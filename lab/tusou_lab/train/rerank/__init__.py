@@ -1,1 +1,1 @@
-"""Trains a cross-encoder that orders a bundle's best items again."""
+"""Trains a cross-encoder that reranks the best items of a bundle."""
