@@ -65,8 +65,8 @@ def format_plan_card(domain: Domain, counts: PlanCounts, seed: int) -> str:
     }
     parts = [
         f"# {domain.name}: planned queries\n",
-        f"{counts.queries} queries of a budget of {counts.budget}, seed {seed}.",
-        f"Attributes of the pool decide what is correct for {counts.decided} of them.\n",
+        f"{counts.queries} of {counts.budget} queries, seed {seed}.",
+        f"{counts.decided} of them can be judged by the attributes of the pool.\n",
         _table(("author", "queries"), {name: (n,) for name, n in counts.authors.items()}),
         _table(("style", "queries", "shortest", "median", "longest"), lengths),
         _table(("concept", "queries"), {name: (n,) for name, n in counts.concepts.items()}),

@@ -92,18 +92,19 @@ An evaluation set made by `tusou evalset` (Tusou {__version__}).
   have no correct item among the judged ones. By author:
   {", ".join(f"{author} {count}" for author, count in sorted(facts.authors.items()))}.
 * **Pool.** {design["items"]:,} images: version {design["version"]} of a bundle. Systems:
-  {", ".join(design["systems"])}. The first {design["certain"]} results of each were judged for
-  certain; of their results down to rank {design["depth"]} about {design["ranked"]:g} a query, and
-  of all other images about {design["unranked"]:g} a query, each with a known probability.
-* **Judgments.** {report.pairs:,} pairs: {levels}. Grade {correct_from} and above is correct.
+  {", ".join(design["systems"])}. The first {design["certain"]} results of each system are always
+  judged. Further pairs were drawn with known probabilities: about {design["ranked"]:g} per query
+  from results down to rank {design["depth"]}, and about {design["unranked"]:g} per query from all
+  other images.
+* **Judgments.** {report.pairs:,} pairs: {levels}. Grades from {correct_from} count as correct.
 {_judges(facts)}
-* **Not judged.** {report.unjudged:,} drawn pairs have no grade, and are taken for similar to the
-  graded ones of their kind; no pair that was not drawn has one. Plain metrics count all of these as
-  incorrect: read `judged@k` beside them, and estimates for the whole pool as
-  `estimated_precision@k` and `estimated_recall@k`.
+* **Not judged.** {report.unjudged:,} drawn pairs have no grade; estimates assume that they are like
+  the graded pairs of the same kind. Pairs that were not drawn have no grade either. Plain metrics
+  count all of these as incorrect: read them together with `judged@k`, and see
+  `estimated_precision@k` and `estimated_recall@k` for estimates over the whole pool.
 * **Licences.** {facts.licence or _NO_LICENCE}
 
-{_agreement_table(facts.agreement)}{_bias_table(report.bias)}| file | holds |
+{_agreement_table(facts.agreement)}{_bias_table(report.bias)}| file | contents |
 |---|---|
 | `{QUERIES}` | the queries with their correct items among the judged ones |{images}
 | `{PRELS}` | all judgments, with the probability that each pair was drawn |
@@ -129,7 +130,7 @@ def _judges(facts: CardFacts) -> str:
     counts = ", ".join(f"`{name}` {count:,} pairs" for name, count in sorted(facts.judges.items()))
     guideline = facts.plan["domain"].get("guideline")
     stated = f" Guideline: {guideline}" if guideline else ""
-    others = f", then those of `{facts.judge}` alone" if facts.judge else ""
+    others = f", then only those of `{facts.judge}`" if facts.judge else ""
     return (
         f"* **Judges.** {counts}. The grades of people count first{others}. The name of a model\n"
         f"  ends with the digest of its instructions.{stated}"
@@ -138,7 +139,7 @@ def _judges(facts: CardFacts) -> str:
 
 def _agreement_table(compared: Sequence[JudgePair]) -> str:
     if not compared:
-        return "No pair was graded twice, so the agreement of judges is not known.\n\n"
+        return "No pair was graded twice, so the agreement between judges is not known.\n\n"
     columns = ("judges", "pairs", "equal grades", "kappa", "weighted", "AC1")
     head = f"| {' | '.join(columns)} |\n|---{'|---:' * (len(columns) - 1)}|\n"
     rows = (

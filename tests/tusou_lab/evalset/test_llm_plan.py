@@ -145,7 +145,7 @@ def test_the_card_says_what_there_is(
     assert sum(counts.concepts.values()) == 20
     assert counts.terms == {"given": (3, 4)}
     card = (folder.path / "plan.md").read_text("utf-8")
-    assert "20 queries of a budget of 20, seed 1." in card
+    assert "20 of 20 queries, seed 1." in card
     assert "| person:李雷 | 1 |" in card
     short = [len(each.text) for each in folder.queries() if each.style == "short"]
     assert counts.lengths["short"].shortest == min(short)

@@ -145,7 +145,7 @@ def test_the_card_names_the_judges_their_agreement_and_the_licences(
     build_set(folder, tmp_path / "two", NoProgress(), **options)
     card = (tmp_path / "two" / CARD).read_text()
     assert f"`person:李` {len(by_person)} pairs" in card
-    assert "The grades of people count first, then those of `attributes` alone." in card
+    assert "The grades of people count first, then only those of `attributes`." in card
     row = f"| attributes, person:李 | {len(by_person)} | 100.0 % | 1.000 | 1.000 | 1.000 |"
     assert row in card
     assert "**Licences.** 图片 CC0，文本 CC BY 4.0" in card
