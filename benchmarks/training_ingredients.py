@@ -14,6 +14,10 @@ from tusou_lab.train.step_spec import StepSpec
 PLAIN: tuple[str, ...] = ()
 
 
+SOUP, BLEND = "greedy soup of three rates", "blend with the start"
+_SOUP_RATES = (0.5, 1.0, 2.0)  # of the learning rate, a model each
+
+
 @dataclass(frozen=True, slots=True)
 class Ingredient:
     """Changed fields of the settings; a recipe has at most one ingredient of a kind."""
@@ -22,22 +26,35 @@ class Ingredient:
     changes: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class RecipeSteps:
+    """What a recipe does: models to train, and whether they are averaged, or with the start."""
+
+    members: tuple[TrainSpec, ...]
+    blend: bool
+
+    @property
+    def averaged(self) -> bool:
+        """Return whether the result is an average of weights."""
+        return self.blend or len(self.members) > 1
+
+
 # Another option of `tusou train` gets a place in the benchmark by a line here.
 INGREDIENTS: dict[str, Ingredient] = {
-    "loss of cn_clip": Ingredient("loss", {"losses": LossSpec("cn_clip")}),
+    "multi-positive loss": Ingredient("loss", {"losses": LossSpec("multi-positive")}),
+    "no near duplicates": Ingredient(
+        "loss", {"losses": LossSpec("multi-positive", duplicates="none")}
+    ),
     "sigmoid loss": Ingredient("loss", {"losses": LossSpec("sigmoid")}),
     "triplet loss": Ingredient("loss", {"losses": LossSpec("triplet")}),
     "ArcFace loss": Ingredient("loss", {"losses": LossSpec("arcface")}),
-    "no near duplicates": Ingredient("loss", {"losses": LossSpec(duplicates="none")}),
     "hard negatives": Ingredient("negatives", {"negatives": NegativesSpec(1)}),
-    "text changes": Ingredient(
-        "text", {"augment": AugmentSpec(augment_texts=("order", "synonyms", "drop"))}
+    "text changes": Ingredient("texts", {"augment_texts": ("order", "synonyms", "drop")}),
+    "text templates": Ingredient("texts", {"augment_texts": ("templates",)}),
+    "default image changes": Ingredient("images", {"augment_images": AugmentSpec().augment_images}),
+    "all image changes": Ingredient(
+        "images", {"augment_images": ("crop", "shift", "flip", "colour", "cut-out")}
     ),
-    "text templates": Ingredient("text", {"augment": AugmentSpec(augment_texts=("templates",))}),
-    "image changes": Ingredient(
-        "images", {"augment": AugmentSpec(("crop", "shift", "flip", "colour", "cut-out"))}
-    ),
-    "no image changes": Ingredient("images", {"augment": AugmentSpec(())}),
     "prompt": Ingredient("prompt", {"prompt": "一张{query}的照片"}),
     # The demo model's own start, where the demo model is what is trained.
     "teacher's relations": Ingredient(
@@ -55,12 +72,26 @@ INGREDIENTS: dict[str, Ingredient] = {
     "twice the epochs": Ingredient("length", {"epochs": 2}),
     "half the rate": Ingredient("rate", {"lr": 0.5}),
     "twice the rate": Ingredient("rate", {"lr": 2.0}),
+    "four times the rate": Ingredient("rate", {"lr": 4.0}),
+    "six times the rate": Ingredient("rate", {"lr": 6.0}),
     "average of weights": Ingredient("average", {"step": StepSpec(ema=0.95)}),
     "layer decay": Ingredient("trained", {"step": StepSpec(layer_decay=0.7)}),
     "masked patches": Ingredient("mask", {"step": StepSpec(mask_patches=0.3)}),
     "LoRA 8": Ingredient("trained", {"lora": 8, "lora_alpha": 16.0, "lr": 10.0}),
+    SOUP: Ingredient("soup", {}),
+    BLEND: Ingredient("blend", {}),
 }
+_POLICIES = ("augment_images", "augment_texts")
 _FACTORS = ("epochs", "lr")  # numbers of an ingredient that multiply those of the plain recipe
+
+
+def plain_spec(model: str, epochs: int, batch_size: int, lr: float) -> TrainSpec:
+    """Return the plain recipe, that of cn_clip: its loss, and images and texts as they are."""
+    return TrainSpec(
+        *(model, epochs, batch_size, lr, 0.05, 0, "fp32"),
+        losses=LossSpec("cn_clip"),
+        augment=AugmentSpec(()),
+    )
 
 
 def make_spec(plain: TrainSpec, recipe: Sequence[str]) -> TrainSpec:
@@ -70,30 +101,27 @@ def make_spec(plain: TrainSpec, recipe: Sequence[str]) -> TrainSpec:
         changes = dict(INGREDIENTS[name].changes)
         for field in _FACTORS:
             if field in changes:
-                changes[field] = type(getattr(spec, field))(getattr(spec, field) * changes[field])
-        if "augment" in changes:
-            changes["augment"] = _join(spec.augment, changes["augment"])
+                value = getattr(spec, field)
+                changes[field] = type(value)(round(value * changes[field], 9))
+        policies = {name: changes.pop(name) for name in _POLICIES if name in changes}
+        changes["augment"] = replace(spec.augment, **policies)
         if "step" in changes:
             changes["step"] = _add(spec.step, changes["step"])
         spec = replace(spec, **changes)
     return spec
 
 
+def steps_of(spec: TrainSpec, recipe: Sequence[str]) -> RecipeSteps:
+    """Return the steps of a recipe whose settings are `spec`."""
+    rates = _SOUP_RATES if SOUP in recipe else (1.0,)
+    members = tuple(replace(spec, lr=rate * spec.lr) for rate in rates)
+    return RecipeSteps(members, BLEND in recipe)
+
+
 def _add(current: StepSpec, added: StepSpec) -> StepSpec:
     """Return a step's settings with those of another that differ from the default."""
     default, settings = asdict(StepSpec()), asdict(added)
     return replace(current, **{n: value for n, value in settings.items() if value != default[n]})
-
-
-def _join(current: AugmentSpec, added: AugmentSpec) -> AugmentSpec:
-    """Return the policies of both, where the added ones differ from the default."""
-    default = AugmentSpec()
-    return AugmentSpec(
-        current.augment_images
-        if added.augment_images == default.augment_images
-        else added.augment_images,
-        added.augment_texts or current.augment_texts,
-    )
 
 
 def fits(name: str, recipe: Sequence[str]) -> bool:

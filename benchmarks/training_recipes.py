@@ -1,4 +1,4 @@
-"""Gains of training recipes over the plain one: each ingredient alone, then added to the others.
+"""Gains of training recipes over that of cn_clip: each ingredient alone, then added to the others.
 
     python -m benchmarks.training_recipes clothing --clothing DATA [--folder FOLDER] [--save]
     python -m benchmarks.training_recipes hard [--folder FOLDER] [--save]
@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
+from shutil import rmtree
 from tempfile import gettempdir
 from time import monotonic, process_time
 from typing import Any
@@ -28,6 +29,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tusou_lab.soup.blend import read_blend
+from tusou_lab.soup.run import make_soup
 from tusou_lab.split.run import split
 from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.toy.difficulty import HARD
@@ -39,7 +42,17 @@ from tusou_lab.train.spec import TrainSpec
 from tusou_lab.train.validate import rank
 
 from benchmarks.record import record
-from benchmarks.training_ingredients import INGREDIENTS, PLAIN, fits, make_spec
+from benchmarks.training_ingredients import (
+    BLEND,
+    INGREDIENTS,
+    PLAIN,
+    SOUP,
+    RecipeSteps,
+    fits,
+    make_spec,
+    plain_spec,
+    steps_of,
+)
 from tusou.cli.progress import NoProgress
 from tusou.data import open_dataset
 from tusou.evaluation.metrics import per_query
@@ -95,7 +108,7 @@ def main() -> None:
     if arguments.data == "clothing" and arguments.clothing is None:
         parser.error("clothing needs --clothing DATA")
     # A higher rate than the default suits a model of the demo's size.
-    plain = TrainSpec("demo", arguments.epochs, arguments.batch_size, arguments.lr, 0.05, 0, "fp32")
+    plain = plain_spec("demo", arguments.epochs, arguments.batch_size, arguments.lr)
     bench = RecipeBenchmark(
         _prepare(arguments.data, arguments.clothing, arguments.pairs, arguments.folder),
         plain,
@@ -178,32 +191,41 @@ class RecipeBenchmark:
 
     def _run(self, recipe: Recipe, seed: int) -> dict[str, Any] | None:
         spec = make_spec(replace(self._plain, seed=seed), recipe)
-        key = json.dumps([self._data.fit, spec.flat()], sort_keys=True)
+        averages = sorted({SOUP, BLEND} & set(recipe))
+        key = json.dumps([self._data.fit, spec.flat(), *averages], sort_keys=True)
         name = blake2b(key.encode(), digest_size=8).hexdigest()
         kept = self._folder / f"{name}.json"
         if not kept.exists():
             if monotonic() > self._until:
                 return None
-            figures = self._train(spec, self._folder / f"{name}.pt")
+            figures = self._train(steps_of(spec, recipe), self._folder / name)
             kept.write_text(json.dumps({"recipe": recipe, "settings": spec.flat(), **figures}))
             print(f"{' + '.join(recipe) or 'plain'}, seed {seed}:", _short(figures), flush=True)
         stored: dict[str, Any] = json.loads(kept.read_text())
         return stored
 
-    def _train(self, spec: TrainSpec, out: Path) -> dict[str, Any]:
-        """Train a model, and return its figures: a stopped run goes on where it was."""
+    def _train(self, steps: RecipeSteps, folder: Path) -> dict[str, Any]:
+        """Train the models of a recipe, and return its figures: a stopped run goes on."""
+        folder.mkdir(exist_ok=True)
         started = process_time()
-        report = train(self._data.fit, spec, out, valid=self._data.fold, device="cpu")
+        models, epochs, fold = [], [], 0.0
+        for number, spec in enumerate(steps.members):
+            models.append(str(folder / f"{number}.pt"))
+            report = train(
+                self._data.fit, spec, Path(models[-1]), valid=self._data.fold, device="cpu"
+            )
+            epochs.append(report.best_epoch)
+            fold = report.best_mean_recall
+        result = models[0]
+        if steps.averaged:
+            blend = read_blend("start", models) if steps.blend else None
+            averaged = folder / "average.pt"
+            soup = make_soup(models, averaged, data=self._data.fold, blend=blend, device="cpu")
+            result, fold = str(averaged), soup.record.mean_recall or 0.0
         minutes = (process_time() - started) / 60
-        values = self._score(str(out), self._data.report, spec.prompt)
-        for file in self._folder.glob(f"{out.name}*"):  # the record and the history, too
-            file.unlink()
-        return {
-            "fold": report.best_mean_recall,
-            "hits": values.tolist(),
-            "minutes": minutes,
-            "epoch": report.best_epoch,
-        }
+        values = self._score(result, self._data.report, steps.members[0].prompt)
+        rmtree(folder)
+        return {"fold": fold, "hits": values.tolist(), "minutes": minutes, "epochs": epochs}
 
     def _score(self, model: str, data: str, prompt: str = "") -> NDArray[np.float64]:
         """Return the mean of hit@1, hit@5 and hit@10 of each query of DATA#SPLIT, in percent."""
@@ -265,10 +287,8 @@ def _describe(recipe: Recipe, runs: RecipeRuns, plain: RecipeRuns) -> dict[str, 
 
 def _short(figures: dict[str, Any]) -> str:
     recall = float(np.mean(figures["hits"]))
-    fold, minutes, epoch = figures["fold"], figures["minutes"], figures["epoch"]
-    return (
-        f"fold {fold:.2f} (epoch {epoch}), reported {recall:.2f}, {minutes:.1f} processor minutes"
-    )
+    fold, minutes = figures["fold"], figures["minutes"]
+    return f"fold {fold:.2f}, reported {recall:.2f}, {minutes:.1f} processor minutes"
 
 
 if __name__ == "__main__":

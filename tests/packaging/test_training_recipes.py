@@ -8,7 +8,15 @@ import pytest
 from tusou_lab.train.augment import AugmentSpec
 from tusou_lab.train.spec import TrainSpec
 
-from benchmarks.training_ingredients import INGREDIENTS, fits, make_spec
+from benchmarks.training_ingredients import (
+    BLEND,
+    INGREDIENTS,
+    SOUP,
+    RecipeSteps,
+    fits,
+    make_spec,
+    steps_of,
+)
 from benchmarks.training_recipes import Recipe, RecipeBenchmark, RecipeData, paired_interval
 
 PLAIN = TrainSpec("demo", 3, 64, 5e-4, 0.05, 0, "fp32")
@@ -16,10 +24,13 @@ PLAIN = TrainSpec("demo", 3, 64, 5e-4, 0.05, 0, "fp32")
 
 def test_ingredients_change_the_plain_settings_and_add_up() -> None:
     assert make_spec(PLAIN, ()) == PLAIN
-    specs = [make_spec(PLAIN, (name,)) for name in INGREDIENTS]
-    assert len({str(spec) for spec in specs}) == len(INGREDIENTS)
-    assert PLAIN not in specs
-    spec = make_spec(PLAIN, ("text changes", "image changes", "twice the rate", "LoRA 8"))
+    steps = [steps_of(make_spec(PLAIN, (name,)), (name,)) for name in INGREDIENTS]
+    assert len({str(each) for each in steps}) == len(INGREDIENTS)
+    assert RecipeSteps((PLAIN,), blend=False) not in steps
+    soup = steps_of(PLAIN, (SOUP, BLEND))
+    assert [spec.lr for spec in soup.members] == [2.5e-4, 5e-4, 1e-3]
+    assert (soup.blend, soup.averaged) == (True, True)
+    spec = make_spec(PLAIN, ("text changes", "all image changes", "twice the rate", "LoRA 8"))
     assert spec.augment == AugmentSpec(
         ("crop", "shift", "flip", "colour", "cut-out"), ("order", "synonyms", "drop")
     )
@@ -50,8 +61,8 @@ def test_the_fold_chooses_and_the_report_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The best ingredient on the report is bad on the fold, and stays out of the recipe."""
-    fold = {"prompt": 2.0, "hard negatives": 1.0, "image changes": -1.0, "text changes": 0.5}
-    report = {"prompt": 1.0, "hard negatives": -1.0, "image changes": 9.0, "text changes": 0.0}
+    fold = {"prompt": 2.0, "hard negatives": 1.0, "all image changes": -1.0, "text changes": 0.5}
+    report = {"prompt": 1.0, "hard negatives": -1.0, "all image changes": 9.0, "text changes": 0.0}
     bench = RecipeBenchmark(RecipeData("fit", "fold", "report"), PLAIN, tmp_path, 2, 1e18)
 
     def run(recipe: Recipe, seed: int) -> dict[str, object]:
