@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tusou_lab.train.augment import AugmentSpec
-from tusou_lab.train.spec import TrainSpec
 
 from benchmarks.training_ingredients import (
     BLEND,
@@ -15,11 +14,12 @@ from benchmarks.training_ingredients import (
     RecipeSteps,
     fits,
     make_spec,
+    plain_spec,
     steps_of,
 )
 from benchmarks.training_recipes import Recipe, RecipeBenchmark, RecipeData, paired_interval
 
-PLAIN = TrainSpec("demo", 3, 64, 5e-4, 0.05, 0, "fp32")
+PLAIN = plain_spec("demo", 3, 64, 5e-4)
 
 
 def test_ingredients_change_the_plain_settings_and_add_up() -> None:
