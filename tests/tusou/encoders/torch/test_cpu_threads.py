@@ -112,4 +112,4 @@ def test_one_core_needs_no_threads() -> None:
     before = threading.active_count()
     CpuThreads(CPU, heavy=True).run(lambda _: threads.append(threading.get_ident()), range(2))
     assert threads == [threading.get_ident()] * 2
-    assert threading.active_count() == before
+    assert threading.active_count() <= before  # one of another test may have ended meanwhile
