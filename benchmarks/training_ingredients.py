@@ -28,7 +28,7 @@ class Ingredient:
 
 @dataclass(frozen=True, slots=True)
 class RecipeSteps:
-    """What a recipe does: models to train, and whether they are averaged, or with the start."""
+    """The models that a recipe trains, and whether their average is blended with the start."""
 
     members: tuple[TrainSpec, ...]
     blend: bool

@@ -318,10 +318,7 @@ def edit_config(model: Path, name: str, *keys: str, **fields: object) -> None:
 
 def test_images_that_are_padded_to_squares_are_refused(tmp_path: Path) -> None:
     model = save_tiny_open_clip(tmp_path / "model")
-    path = model / "open_clip_config.json"
-    config = json.loads(path.read_text())
-    config["preprocess_cfg"]["resize_mode"] = "longest"
-    path.write_text(json.dumps(config))
+    edit_config(model, "open_clip_config.json", "preprocess_cfg", resize_mode="longest")
     with pytest.raises(BadModel, match=r"pads its images \(resize mode longest\)"):
         resolve_encoder(find_weights(str(model)), "image", "cpu")
 
@@ -329,9 +326,7 @@ def test_images_that_are_padded_to_squares_are_refused(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_architecture_is_refused(tmp_path: Path) -> None:
     """Its towers are Tusou's own, which name the tensor that does not fit."""
     model = save_tiny_open_clip(tmp_path / "model")
-    path = model / "open_clip_config.json"
-    config = json.loads(path.read_text())
-    config["model_cfg"]["text_cfg"]["hf_model_name"] = "xlm-roberta-base"
-    path.write_text(json.dumps(config))
+    keys = ("model_cfg", "text_cfg")
+    edit_config(model, "open_clip_config.json", *keys, hf_model_name="xlm-roberta-base")
     with pytest.raises(BadModel, match="has no tensor"):
         encode_texts(model, TEXTS)

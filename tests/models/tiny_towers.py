@@ -9,6 +9,7 @@ from tests.models.tiny import CORPUS, write_card
 WIDTH = 32
 POSITIONS = 24
 SIDE = 32
+DIM = 48  # of joined towers
 
 
 def save_tiny_bert(folder: Path, license: str = "apache-2.0") -> Path:  # noqa: A002 - its name
@@ -148,3 +149,11 @@ def _save(kind: Any, config: Any, folder: Path) -> None:
             if parameter.ndim == 2 and "embed" not in name:
                 parameter.normal_(0, 0.25)
     model.save_pretrained(folder)
+
+
+def join(text: Path | str, image: Path, out: Path, **options: Any) -> Path:
+    """Join a text and an image tower, by folder or hub id, with new projections."""
+    from tusou_lab.convert_model.join_towers import join_towers
+
+    join_towers(str(text), str(image), DIM, out, **options)
+    return out

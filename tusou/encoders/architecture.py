@@ -19,7 +19,8 @@ _WIDE_HEADS = {1280: 80}
 # With fewer weights per token, one core is done before others could join, and most of the time is
 # spent between the products, where bf16 gains nothing: the demo model is as fast in fp32.
 _HEAVY = 10_000_000
-# A student's text tower of two layers of 256: OpenVINO takes 0.4 to 0.8 of torch's time.
+# OpenVINO is faster from the size of a small student on, whose text tower has two layers of 256
+# (`python -m benchmarks.students speed`).
 _COMPILED = 1_500_000
 
 

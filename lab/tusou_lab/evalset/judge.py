@@ -24,10 +24,10 @@ class JudgeReport:
     judged: int
     without_grade: int
     grades: dict[str, int]  # grade -> number, of all judgments of this judge
-    # Of its guidelines and judgments, also of earlier runs, further repeats and pairs that are no
-    # longer drawn.
+    # Tokens of all guidelines and judgments, including those of earlier runs, of further repeats
+    # and of pairs that are no longer drawn.
     tokens_in_all: int = 0
-    answer_tokens_in_all: int = 0  # those that it wrote
+    answer_tokens_in_all: int = 0  # the part that the model wrote
 
 
 def judge_set(folder: SetFolder, judge: Judge, repeats: int, progress: Progress) -> JudgeReport:

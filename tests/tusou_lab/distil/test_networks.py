@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tusou_lab.distil.network import NetworkShape, StudentNetwork
+from tusou_lab.distil.network import SHAPES, NetworkShape, StudentNetwork
 from tusou_lab.distil.train_network import distillation_loss, draw_batches
 
-from tusou.encoders import find_weights, load_text_encoder
+from tusou.core.hardware import is_x86
+from tusou.encoders import find_weights, load_text_encoder, resolve_encoder
 from tusou.encoders.architecture import TextShape
 from tusou.encoders.checkpoint import read_weights
 from tusou.encoders.families import find_family
@@ -40,6 +41,18 @@ def test_a_checkpoint_gives_the_vectors_of_the_network(
         expected = network(torch.from_numpy(network.number(tokens.ids))).numpy()
     np.testing.assert_allclose(encoder.encode(tokens), expected, atol=2e-3)
     assert np.isfinite(encoder.encode(encoder.prepare(["鱻"]))).all()  # no text of the training
+
+
+def test_openvino_computes_students_of_both_sizes(tmp_path: Path) -> None:
+    backends = {}
+    for size, shape in {"tiny": SHAPE, **SHAPES}.items():
+        (tmp_path / size).mkdir()
+        tokenizer = open_tokenizer()
+        StudentNetwork(shape, 32, np.arange(2)).save(tmp_path / size, tokenizer.vocab_size)
+        weights = find_weights(str(tmp_path / size / CHECKPOINT))
+        backends[size] = resolve_encoder(weights, "text", "cpu").backend
+    larger = "openvino" if is_x86() else "torch"
+    assert backends == {"tiny": "torch", "small": larger, "medium": larger}
 
 
 def test_it_begins_with_the_layers_of_a_teacher_of_its_width(

@@ -144,7 +144,7 @@ def test_shared_and_contradictory_pairs_are_counted(
 def test_a_threshold_is_not_chosen_on_pairs_that_are_scored_too(
     zero: Path, bundle: Path, tmp_path: Path
 ) -> None:
-    # Of these scores, the highest threshold is best; of all train pairs, another one.
+    # The highest score is the best threshold for these pairs, but not for all of train.
     scores, _ = scores_of(bundle, VAL[:4])
     others = [
         {**row, "label": int(score == scores.max())}
