@@ -41,9 +41,10 @@ text or image in the fastest round; in brackets, the median of CPU milliseconds.
 """
 
 _VERDICT = """\
-On x86-64, OpenVINO is the default for towers as large as ViT-B/16's if it is installed (as the
-extra `cpu` does): it is faster than torch in every precision, most of all for few texts. Small
-towers, ResNets and GPUs use torch. The graph has its types written into it
+On x86-64, OpenVINO is the default if it is installed (as the extra `cpu` does): for towers as
+large as ViT-B/16's, and for text towers from the size of a [small student](students.md) on. It is
+faster than torch in every precision, most of all for few texts. Smaller towers, ResNets and GPUs
+use torch. The graph has its types written into it
 (`tusou/encoders/openvino/`): products and attention in bf16, sums and norms in float32.
 OpenVINO's own hint for bf16 would round those too, and ranks would suffer. Calibrated scales
 would make int8 images a third faster; texts would gain nothing, ranks would suffer more, and
