@@ -18,7 +18,7 @@ from tusou.core.arrays import Ids, Neighbors, Vectors
 from tusou.core.errors import CorruptBundle, InvalidRequest
 from tusou.core.files import create_file
 from tusou.indexes.base import Mask, best_first
-from tusou.indexes.faiss_training import min_items, train
+from tusou.indexes.faiss_training import SharedTraining, min_items, train
 from tusou.indexes.refined_search import HalfVectors, VectorRows, rank_candidates
 from tusou.indexes.specs import FaissSpec
 from tusou.indexes.subset_search import faiss_threads, search_subset
@@ -97,11 +97,14 @@ class FaissIndex:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    def fill(self, vectors: Vectors) -> None:
-        """Train the index if it needs training, and store all vectors."""
+    def fill(self, vectors: Vectors, shared: SharedTraining | None = None) -> None:
+        """Train the index if it needs training, and store all vectors.
+
+        `shared` is the training of other indexes of the same vectors.
+        """
         if not self._index.is_trained:
             try:
-                train(self._index, vectors)
+                train(self._index, vectors, shared)
             except RuntimeError as error:
                 raise InvalidRequest(
                     f"FAISS cannot train {self._factory!r} on {len(vectors):,} vectors: "

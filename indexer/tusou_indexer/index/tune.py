@@ -64,13 +64,17 @@ def build_index(
         return _flat_index(vectors)
     if candidates == [TorchSpec.factory]:
         return TunedIndex(_filled_index(vectors, TorchSpec()), TorchSpec(), None)
+    from tusou.indexes.faiss_index import FaissIndex  # noqa: PLC0415 - imports FAISS
+    from tusou.indexes.faiss_training import SharedTraining  # noqa: PLC0415 - imports FAISS
+
     recall_probes = RecallProbes(vectors, probes())
     limit = bytes_read("Flat", "", *shape) / _WORTH if "Flat" in candidates else inf
-    best, trials = None, list[TuningTrial]()
+    best, trials, training = None, list[TuningTrial](), SharedTraining()
     for factory in candidates:
         if factory == "Flat" or _least_bytes_read(factory, shape) >= limit:
             continue
-        index = _filled_index(vectors, FaissSpec(factory))
+        index = FaissIndex(FaissSpec(factory), shape[1])
+        index.fill(vectors, training)
         tried, reached = _tune(index, factory, recall_probes, target, shape, limit)
         trials += tried
         if reached:

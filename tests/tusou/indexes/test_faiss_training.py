@@ -1,4 +1,4 @@
-"""Training of FAISS indexes: the least number of vectors, and no minutes of polysemous codes."""
+"""Training of FAISS indexes: the least number of vectors, no polysemous codes, shared parts."""
 
 import faiss
 import numpy as np
@@ -7,7 +7,8 @@ import pytest
 from tusou.core.arrays import Vectors
 from tusou.core.errors import InvalidRequest
 from tusou.indexes import create_index
-from tusou.indexes.faiss_training import train
+from tusou.indexes.faiss_index import FaissIndex
+from tusou.indexes.faiss_training import SharedTraining, train
 from tusou.indexes.specs import FaissSpec
 
 DIM = 64
@@ -67,3 +68,42 @@ def test_training_on_few_vectors_writes_no_warnings(
     vectors = np.random.default_rng(0).standard_normal((400, 16), np.float32)
     train(faiss.index_factory(16, factory, faiss.METRIC_INNER_PRODUCT), vectors)
     assert capfd.readouterr().err == ""
+
+
+def test_an_index_that_shares_its_training_is_the_one_trained_alone() -> None:
+    stored, shared = vectors(2000), SharedTraining()
+    for factory in (
+        "PCAR32,IVF32,PQ8x4fs,RFlat",
+        "PCAR32,IVF32,PQ16x4fs,RFlat",
+        "PCAR32,IVF16,PQ16x4fs,RFlat",
+        "PCAR16,IVF32,Flat",
+        "IVF32,PQ8x4fs,RFlat",
+        "OPQ8,IVF32,PQ8x4fs,RFlat",
+    ):
+        sharing, alone = (FaissIndex(FaissSpec(factory), DIM) for _ in range(2))
+        sharing.fill(stored, shared)
+        alone.fill(stored)
+        assert serialized(sharing) == serialized(alone)
+
+
+def test_a_shared_projection_and_shared_lists_are_not_trained_again() -> None:
+    shared, other = SharedTraining(), vectors(3000)[1000:]
+    FaissIndex(FaissSpec("PCAR32,IVF32,PQ8x4fs"), DIM).fill(vectors(2000), shared)
+    index = FaissIndex(FaissSpec("PCAR32,IVF32,PQ16x4fs"), DIM)
+    index.fill(other, shared)
+    first = FaissIndex(FaissSpec("PCAR32,IVF32,Flat"), DIM)
+    first.fill(vectors(2000))
+    np.testing.assert_array_equal(centres(index), centres(first))
+
+
+def centres(index: FaissIndex) -> Vectors:
+    """Return the lists' centres in the space of the vectors before the projection."""
+    projected = faiss.downcast_index(index._index)
+    lists = faiss.downcast_index(projected.index)
+    inner: Vectors = lists.quantizer.reconstruct_n(0, lists.nlist)
+    return faiss.downcast_VectorTransform(projected.chain.at(0)).reverse_transform(inner)
+
+
+def serialized(index: FaissIndex) -> bytes:
+    data: bytes = faiss.serialize_index(index._index).tobytes()
+    return data
