@@ -2,13 +2,13 @@
 
     python -m benchmarks.students speed
     python -m benchmarks.students http
-    python -m benchmarks.students retention BUNDLE QUERIES ANSWERS --other BUNDLE ANSWERS \
+    python -m benchmarks.students retention BUNDLE QUERIES [ANSWERS] [--other BUNDLE ANSWERS] \
         [--log QUERIES]
 
 The teacher of `speed` and `http` is a ViT-B/16 with random weights: speed does not depend on them.
-`retention` takes any bundle, the queries to learn from, and judged ones; --other is a second bundle
-of the same teacher, whose queries the student has not seen either; with --log, its log, they are
-learnt as well.
+`retention` takes any bundle, the queries to learn from, and judged ones, which are not learnt.
+--other is a bundle of the same teacher whose judged queries are learnt if they are among QUERIES or
+in its log, --log.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def main() -> None:
     retention = commands.add_parser("retention")
     retention.add_argument("bundle", type=Path)
     retention.add_argument("queries", type=Path)
-    retention.add_argument("answers", type=Path)
+    retention.add_argument("answers", type=Path, nargs="?")
     retention.add_argument("--other", type=Path, nargs=2)
     retention.add_argument("--log", type=Path)
     retention.add_argument("--sizes", nargs="+", default=["table", "small"])
@@ -66,8 +66,15 @@ def main() -> None:
         "retention": lambda: measure_retention(arguments),
     }
     figures = measures[arguments.command]()
-    suffix = "_with_log" if vars(arguments).get("log") else ""
-    record("students", figures, file_name=f"students_{arguments.command}{suffix}")
+    record("students", figures, file_name=f"students_{arguments.command}{_suffix(arguments)}")
+
+
+def _suffix(arguments: argparse.Namespace) -> str:
+    if arguments.command != "retention":
+        return ""
+    if not arguments.answers:
+        return f"_{arguments.bundle.name}"
+    return "_with_log" if arguments.log else ""
 
 
 def measure_speed() -> dict[str, object]:
@@ -185,7 +192,8 @@ def measure_retention(arguments: argparse.Namespace) -> dict[str, object]:
                 _tusou(
                     *("distil", arguments.bundle, "--queries", arguments.queries),
                     *(["--queries", arguments.log] if arguments.log else []),
-                    *("--answers", arguments.answers, "--size", size, "--out", student, *steps),
+                    *(["--answers", arguments.answers] if arguments.answers else []),
+                    *("--size", size, "--out", student, *steps),
                     *("--cache", folder / "cache", "--json"),
                 )
             made = json.loads((student / RECORD).read_text())
