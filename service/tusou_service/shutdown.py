@@ -48,7 +48,7 @@ class ShutdownMonitor:
                 self._fail(EXIT_FAILED, engine.versions.load_error)
         return bool(self.exit_code) or monotonic() >= self._drained_at
 
-    def _fail(self, code: int, error: Exception) -> None:
+    def _fail(self, code: int, error: BaseException) -> None:
         if self.exit_code:
             return
         self.exit_code = code

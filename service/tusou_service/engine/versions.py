@@ -49,7 +49,6 @@ class BundleVersions:
         arm: Arm,
         on_replaced: Callable[[str], None] | None = None,
     ) -> None:
-        self.load_error: Exception | None = None
         self.served: Pipeline | None = None  # of the version that is served
         self.served_before: deque[str] = deque(maxlen=_REMEMBERED)
         self.load_seconds = 0.0  # of the last load
@@ -74,8 +73,14 @@ class BundleVersions:
         """The version that is served, or None while the first loads."""
         return self.served.bundle.version if self.served else None
 
+    @property
+    def load_error(self) -> BaseException | None:
+        """What ended the first load, or None while it runs and after it has succeeded."""
+        load = self._first_load
+        return load.exception() if load and load.done() and not load.cancelled() else None
+
     async def loaded(self) -> None:
-        """Wait for the end of the first load; `load_error` is set if it has failed."""
+        """Wait for the end of the first load; `load_error` says whether it has failed."""
         if self._first_load:
             await asyncio.wait([self._first_load])
 
@@ -131,14 +136,12 @@ class BundleVersions:
         return await asyncio.get_running_loop().run_in_executor(self._loader, work)
 
     async def _load_first(self) -> None:
-        while self.served is None and self.load_error is None:
+        while self.served is None:
             try:
                 self._serve(await self.run_in_loader(self._open))
             except IndexUnavailable as error:  # it serves when the index's server is back
                 _log.warning("waiting for the index: %s", error)
                 await asyncio.sleep(_INDEX_RETRY_SECONDS)
-            except Exception as error:  # noqa: BLE001 - the server ends the process with this error
-                self.load_error = error
 
     def _open(self) -> Pipeline:
         started = perf_counter()
