@@ -33,8 +33,6 @@ class CollectionWriter:
     ) -> None:
         """Start the thread; it begins when `previous`, which has been told to stop, has ended."""
         self._items, self._changes, self._previous = items, changes, previous
-        has_biases = items.bundle.hub_bias is not None
-        self._biases = LiveBiases(items.bundle) if has_biases else None
         bundle = items.bundle
         self._biases = None if bundle.hub_bias is None else LiveBiases(bundle)
         self._position: int | None = None  # of the last change written; None: not yet known
