@@ -19,7 +19,7 @@ BIN := .venv/bin
 
 export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: help demo serve test test-services coverage test-browser test-milvus test-ray test-llm test-models bench bench-gate bench-gpu check audit sbom lock clean
+.PHONY: help demo serve test test-lab test-services coverage test-browser test-milvus test-ray test-llm test-models bench bench-gate bench-gpu check audit sbom lock clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*##/make \1\t/p' Makefile
@@ -34,13 +34,16 @@ serve: $(ENV)  ## serve the demo: the search page is http://127.0.0.1:8000/
 	$(BIN)/tusou serve demo-run/bundle
 
 # At most four processes: each holds PyTorch.
-test: $(ENV)  ## run the tests
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal
+test: $(ENV)  ## run the tests of all but the lab
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --ignore tests/tusou_lab
+
+test-lab: $(ENV)  ## run the tests of the lab: data sets, evaluation, training, reports
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal tests/tusou_lab
 
 test-services: $(ENV)  ## run the tests that start services and commands again and again: live changes, replicas, ladders
 	$(BIN)/pytest -n auto --maxprocesses 2 --dist worksteal -m services
 
-coverage: $(ENV)  ## run both and measure branch coverage of tusou, client, indexer and service
+coverage: $(ENV)  ## run these three and measure branch coverage of tusou, client, indexer and service
 	$(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --cov --cov-report=term --timeout 300 \
 		-m "not (slow or weights or gpu or browser or milvus or ray or llm or models)"
 

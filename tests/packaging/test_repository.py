@@ -22,8 +22,8 @@ def test_the_licence_is_the_whole_apache_2() -> None:
 
 def test_make_has_the_documented_targets() -> None:
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    documented = ["help", "demo", "serve", "test", "test-services", "coverage", "test-browser"]
-    documented += ["test-milvus", "test-ray", "test-llm", "test-models", "bench"]
+    documented = ["help", "demo", "serve", "test", "test-lab", "test-services", "coverage"]
+    documented += ["test-browser", "test-milvus", "test-ray", "test-llm", "test-models", "bench"]
     documented += ["bench-gate", "bench-gpu", "check", "audit", "sbom", "lock", "clean"]
     assert targets == documented
 
@@ -31,7 +31,7 @@ def test_make_has_the_documented_targets() -> None:
 def test_ci_runs_the_check_and_all_tests() -> None:
     script = (ROOT / ".ci/run").read_text().splitlines()
     commands = [line.strip() for line in script if line.strip().startswith("make ")]
-    suites = ["make test", "make test-services", "make bench-gate"]
+    suites = ["make test", "make test-lab", "make test-services", "make bench-gate"]
     suites += ["make test-milvus", "make test-ray", "make test-llm", "make test-models"]
     suites += ["make test-browser"]
     assert commands == ["make check", *suites]
