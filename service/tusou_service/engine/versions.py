@@ -75,7 +75,7 @@ class BundleVersions:
 
     @property
     def load_error(self) -> BaseException | None:
-        """What ended the first load, or None while it runs and after it has succeeded."""
+        """The error that ended the first load, or None while it runs and after it has succeeded."""
         load = self._first_load
         return load.exception() if load and load.done() and not load.cancelled() else None
 
