@@ -137,8 +137,9 @@ def index(
     """Encode images or texts into a searchable bundle. An interrupted run is resumed."""
     from tusou.cli.progress import progress
     from tusou_indexer.build import BuildSpec, build
-    from tusou_indexer.build_from_vectors import VectorBuildSpec, build_from_vectors
+    from tusou_indexer.build_from_vectors import build_from_vectors
     from tusou_indexer.build_models import parse_weights
+    from tusou_indexer.vector_build_inputs import VectorBuildSpec
 
     if (vectors is None) != (ids is None):
         raise typer.BadParameter("give --vectors and --ids together.")

@@ -12,8 +12,9 @@ import httpx
 import numpy as np
 import pytest
 from tusou_indexer.build import BuildSpec, build
-from tusou_indexer.build_from_vectors import VectorBuildSpec, build_from_vectors
+from tusou_indexer.build_from_vectors import build_from_vectors
 from tusou_indexer.index.request import IndexRequest
+from tusou_indexer.vector_build_inputs import VectorBuildSpec
 
 from tests.browser.serving import serving
 from tests.drawing import image_line

@@ -10,8 +10,9 @@ import numpy.typing as npt
 import pytest
 from drawing import image_bytes, image_line
 from tusou_indexer.build import BuildSpec, build
-from tusou_indexer.build_from_vectors import VectorBuildSpec, build_from_vectors
+from tusou_indexer.build_from_vectors import build_from_vectors
 from tusou_indexer.index.request import IndexRequest
+from tusou_indexer.vector_build_inputs import VectorBuildSpec
 
 from tusou.bundle import given_vectors
 from tusou.bundle.bundle import Bundle

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tusou_indexer.build_from_vectors import VectorBuildSpec, build_from_vectors
+from tusou_indexer.build_from_vectors import build_from_vectors
 from tusou_indexer.index.request import IndexRequest
+from tusou_indexer.vector_build_inputs import VectorBuildSpec
 
 import tusou
 from tusou.bundle.bundle import Bundle
