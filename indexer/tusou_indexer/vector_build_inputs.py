@@ -104,7 +104,7 @@ def check_encoder(spec: VectorBuildSpec, dim: int) -> Weights | None:
     if spec.prompt is not None:
         check_prompt(spec.prompt)
     weights = find_weights(spec.model)
-    shape = resolve_encoder(weights, "text", spec.device).shape
+    shape = resolve_encoder(weights, "text", spec.device, "fp32").shape
     if shape.embed_dim != dim:
         raise InvalidRequest(
             f"the vectors of {weights.name} have {shape.embed_dim} numbers, those of "

@@ -166,6 +166,7 @@ class TinyPipeline:
         return Hits(ids, scores, truncated, self.bundle.version, unknown_share=share)
 
     index_server = None  # this process searches
+    measured = ()
     changeable_index = None
 
     def release_memory(self) -> None:

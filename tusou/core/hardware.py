@@ -9,12 +9,19 @@ from pathlib import Path
 
 def describe_machine() -> str:
     """Return the processor, its cores and memory, and Python's version, for reports."""
-    model = _cpuinfo("model name") or platform.processor() or platform.machine()
-    instructions = ("amx_bf16", "avx512_bf16", "avx2")
-    matrix = next((name for name in instructions if name in cpu_features()), "")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     python = platform.python_version()
-    return f"{cpu_count()} cores of {model} ({matrix}), {memory:.0f} GiB, Python {python}"
+    return f"{cpu_count()} cores of {processor_name()}, {memory:.0f} GiB, Python {python}"
+
+
+def processor_name() -> str:
+    """Return the processor's name and its best instructions for matrix products, in brackets.
+
+    Virtual machines may give different processors the same name.
+    """
+    model = _cpuinfo("model name") or platform.processor() or platform.machine()
+    instructions = ("amx_bf16", "avx512_bf16", "avx2")
+    return f"{model} ({next((name for name in instructions if name in cpu_features()), '')})"
 
 
 def is_x86() -> bool:

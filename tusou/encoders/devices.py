@@ -25,7 +25,7 @@ def pick_device(device: str) -> str:
 
 
 def pick_precision(precision: str, device: str, *, gains_from_bf16: bool) -> str:
-    """Resolve `auto` to the fastest precision of the device, int8 aside, which changes some ranks.
+    """Resolve `auto` by the device's instructions, int8 aside, which changes some ranks.
 
     Raises InvalidRequest for an unknown precision, and for int8 without the instructions for it.
     """

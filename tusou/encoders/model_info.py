@@ -8,7 +8,8 @@ from tusou.encoders.base import Weights
 from tusou.encoders.conversion_record import ConversionRecord, read_conversion
 from tusou.encoders.families import find_family
 from tusou.encoders.families.license import find_license
-from tusou.encoders.select_backend import image_transform
+from tusou.encoders.openvino.precision_file import MeasuredPrecision, read_measured
+from tusou.encoders.select_backend import encoder_variant, image_transform
 from tusou.encoders.soup_record import SoupRecord, read_soup
 from tusou.encoders.training_record import TrainingRecord, read_record
 from tusou.encoders.weights import find_weights
@@ -30,6 +31,7 @@ class ModelFacts:
     conversion: ConversionRecord | None
     training: TrainingRecord | None
     soup: SoupRecord | None
+    measured: dict[Tower, MeasuredPrecision]  # by which `auto` chooses on this processor
 
     @property
     def changed(self) -> bool:
@@ -59,6 +61,10 @@ class ModelFacts:
             "changed_since_training": self.changed,
             "training": self.training.model_dump() if self.training else None,
             "soup": self.soup.model_dump() if self.soup else None,
+            "auto_precision": {
+                tower: {"precision": each.precision, **each.model_dump()}
+                for tower, each in self.measured.items()
+            },
         }
 
     def rows(self) -> dict[str, str]:
@@ -71,6 +77,7 @@ class ModelFacts:
         for tower in ("image", "text"):
             size = f"{self.parameters[tower]:,} parameters"
             rows[f"{tower} tower"] = f"{self._describe(self.towers[tower])}, {size}"
+        rows |= {f"auto, {tower} tower": str(each) for tower, each in self.measured.items()}
         rows["licence"] = self.license or "not named in its files"
         rows |= _encoder_rows(self.encoder)
         if forbids_commercial_use(self.license):
@@ -111,10 +118,15 @@ def describe_model(model: str) -> ModelFacts:
     if training is None and conversion is not None:
         training = conversion.training
     record = family.describe(weights)
+    shapes = {tower: family.read_shape(weights, tower) for tower in towers}
+    measured = {
+        tower: read_measured(weights, tower, encoder_variant(shape, record))
+        for tower, shape in shapes.items()
+    }
     return ModelFacts(
         weights,
         family.name,
-        {tower: family.read_shape(weights, tower) for tower in towers},
+        shapes,
         {tower: family.count_parameters(weights, tower) for tower in towers},
         image_transform(weights).side,
         record.license if record else find_license(weights),
@@ -122,6 +134,7 @@ def describe_model(model: str) -> ModelFacts:
         conversion,
         training,
         soup if soup and soup.sha256 == weights.digest else None,
+        {tower: found for tower, found in measured.items() if found is not None},
     )
 
 

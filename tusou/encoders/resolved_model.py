@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from tusou.core.errors import InvalidRequest
 from tusou.encoders.architecture import Tower
 from tusou.encoders.base import Weights
+from tusou.encoders.openvino.precision_file import MeasuredPrecision
 from tusou.encoders.select_backend import ResolvedEncoder, resolve_encoder
 
 
@@ -34,6 +35,11 @@ class ResolvedModel:
     def device(self) -> str:
         """The device of all towers: cpu, cuda or cuda:N."""
         return self.members[0].device
+
+    @property
+    def measured(self) -> tuple[MeasuredPrecision | None, ...]:
+        """What `auto` chose the precision of each tower by; None where nothing was measured."""
+        return tuple(member.measured for member in self.members)
 
     @property
     def min_memory(self) -> int:

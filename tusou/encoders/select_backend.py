@@ -1,16 +1,20 @@
 """Selection of the backend, device and precision that compute a tower, before it is loaded."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from importlib.util import find_spec
+from typing import cast
 
 from tusou.bundle.model_record import EncoderRecord
 from tusou.core.errors import BadModel, InvalidRequest, MissingDependency, TusouError
 from tusou.core.hardware import is_x86
+from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import ImageShape, LibraryShape, TextShape, Tower, TowerShape
 from tusou.encoders.base import Tokenizer, Weights
 from tusou.encoders.devices import pick_device, pick_precision
 from tusou.encoders.families import find_family
+from tusou.encoders.openvino.precision_file import MeasuredPrecision, read_measured
 from tusou.images.preprocess import MEAN, STD, Channels
 from tusou.images.transform import ImageTransform
 
@@ -19,6 +23,7 @@ BACKENDS = ("auto", "torch", "openvino")
 _OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
 _RESNET_PRECISIONS = ("fp32", "fp16")
 _LIBRARY_PRECISIONS = ("fp32", "bf16", "fp16")
+_MEASURE = LazyImport("tusou.encoders.openvino.measure:measure_precision")
 _BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
 
 
@@ -33,6 +38,8 @@ class ResolvedEncoder:
     device: str  # cpu, cuda or cuda:N
     precision: str  # fp32, bf16, fp16 or int8
     record: EncoderRecord | None = None  # None: Chinese-CLIP, as cn_clip runs it
+    # What `auto` chose the precision by; None if it followed the rule, or was not asked.
+    measured: MeasuredPrecision | None = field(default=None, compare=False)
 
     @property
     def tower(self) -> Tower:
@@ -61,8 +68,7 @@ class ResolvedEncoder:
     @property
     def variant(self) -> str:
         """A digest of what the tower computes beyond its weights; empty for Chinese-CLIP."""
-        settings = repr((self.shape, self.mean, self.std)).encode()
-        return sha256(settings).hexdigest()[:8] if self.record else ""
+        return encoder_variant(self.shape, self.record)
 
     def open_tokenizer(self) -> Tokenizer:
         """Open the tokenizer of a text tower; BadModel if the tower has no room for its tokens."""
@@ -90,8 +96,10 @@ def resolve_encoder(
     Device is `auto`, `cpu`, `cuda` or `cuda:N`. Precision is `fp32`, `bf16`, `fp16`, `int8` (by
     OpenVINO on a processor with VNNI or AMX: faster, and some ranks change), or `auto`: fp16 on a
     GPU, bf16 on a processor with AMX or AVX512-bf16 if the tower is large enough to gain, else
-    fp32. Backend is `torch`, `openvino` (processors only; the first load converts the weights and
-    stores the result beside them), or `auto`, the fastest that is installed.
+    fp32. Where OpenVINO would compute in bf16 by this rule, the first call measures both and keeps
+    the result beside the weights, which takes some seconds. Backend is `torch`, `openvino`
+    (processors only; the first load converts the weights and stores the result beside them), or
+    `auto`, the fastest that is installed.
 
     A model that is not of Chinese-CLIP's or CLIP's shape is run by its library: the backend is its
     name.
@@ -108,16 +116,36 @@ def resolve_encoder(
     device = pick_device(device)
     # The convolutions of a ResNet have no bf16 code path.
     gains = shape.is_transformer and shape.heavy
-    precision = pick_precision(precision, device, gains_from_bf16=gains)
-    return ResolvedEncoder(
+    picked = pick_precision(precision, device, gains_from_bf16=gains)
+    resolved = ResolvedEncoder(
         weights,
         shape,
         family.count_parameters(weights, tower),
-        _pick_backend(backend, shape, device, precision),
+        _pick_backend(backend, shape, device, picked),
         device,
-        precision,
+        picked,
         family.describe(weights),
     )
+    may_be_slower = precision == "auto" and (resolved.backend, picked) == ("openvino", "bf16")
+    return _with_faster_precision(resolved) if may_be_slower else resolved
+
+
+def encoder_variant(shape: TowerShape, record: EncoderRecord | None) -> str:
+    """Return the `variant` of a tower before it is resolved."""
+    if record is None:
+        return ""
+    return sha256(repr((shape, record.mean, record.std)).encode()).hexdigest()[:8]
+
+
+def _with_faster_precision(resolved: ResolvedEncoder) -> ResolvedEncoder:
+    """Return the tower in the precision that was faster here; as it is without a measurement."""
+    measured = read_measured(resolved.weights, resolved.tower, resolved.variant)
+    if measured is None:
+        measure = cast("Callable[[ResolvedEncoder], MeasuredPrecision | None]", _MEASURE.load())
+        measured = measure(resolved)
+    if measured is None:
+        return resolved
+    return replace(resolved, precision=measured.precision, measured=measured)
 
 
 def _check_fit(shape: TextShape, tokenizer: Tokenizer) -> None:

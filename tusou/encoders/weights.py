@@ -65,6 +65,20 @@ def find_weights(
             )
 
 
+def open_again(path: Path, digest: str, open_clip: str | None = None) -> Weights:
+    """Open the weights that another process has found, by their path and digest.
+
+    `open_clip` is the architecture of a checkpoint of open_clip. Raises BadModel if the files are
+    no longer the same.
+    """
+    weights = _open(path, path.name, str(path))
+    if open_clip is not None:
+        weights = with_architecture(weights, open_clip)
+    if weights.digest != digest:
+        raise BadModel(f"{path.name} changed while it was read: start again")
+    return weights
+
+
 def _find_published(
     model: PublishedModel, cache: Path, fetcher: Fetcher, source: ModelSource | None
 ) -> Path:

@@ -25,6 +25,7 @@ from tusou.encoders import (
     without_prompt,
 )
 from tusou.encoders.devices import pick_device
+from tusou.encoders.openvino.precision_file import MeasuredPrecision
 from tusou.encoders.student.folder import Student
 from tusou.images.transform import Transforms
 from tusou.indexes import load_index
@@ -81,10 +82,12 @@ class SearchPipeline:
         student: TaughtEncoder | None = None,  # if a student encodes the queries
         milvus: MilvusAccess | None = None,
         endpoint: EndpointAccess = BUNDLE_ENDPOINT,
+        measured: Sequence[MeasuredPrecision | None] = (),
     ) -> None:
         """Errors as for `open`."""
         self.bundle = bundle
         self._device, self._encoder, self._taught = device, encoder, student
+        self._measured = measured
         spec = index_spec(bundle.manifest.index, milvus)
         if student is not None:
             spec = tuned_for(student.student, spec, bundle.manifest)
@@ -147,6 +150,7 @@ class SearchPipeline:
             milvus=milvus,
             endpoint=endpoint,
             student=taught,
+            measured=() if taught else resolved.measured,
         )
         pipeline.check()
         return pipeline
@@ -173,6 +177,11 @@ class SearchPipeline:
     def precision(self) -> str:
         """The precision of the text encoder: fp32, bf16, fp16 or int8; a list if models differ."""
         return self._encoder.precision
+
+    @property
+    def measured(self) -> Sequence[MeasuredPrecision | None]:
+        """What each model's precision was chosen by; None where it was not measured."""
+        return self._measured
 
     @property
     def backend(self) -> str:

@@ -67,7 +67,7 @@ def family_of(weights: Weights) -> str | None:
     """Return the published architecture that a checkpoint has, by name or by shape."""
     if weights.name in MODELS:
         return weights.name
-    resolved = resolve_encoder(weights, "image", "cpu")
+    resolved = resolve_encoder(weights, "image", "cpu", "fp32")
     shape, record = resolved.shape, resolved.record
     # CLIP's towers have the shapes of Chinese-CLIP's.
     if not isinstance(shape, ImageShape) or (record and record.family != ChineseClip.name):

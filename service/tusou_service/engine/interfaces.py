@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from tusou.bundle.bundle import Bundle
+from tusou.encoders.openvino.precision_file import MeasuredPrecision
 from tusou.encoders.student.folder import Student
 from tusou.indexes.base import IndexServer
 from tusou.indexes.item_changes import ChangeableIndex
@@ -59,6 +60,10 @@ class Pipeline(ImagePipeline, Protocol):
     @property
     def precision(self) -> str:
         """The precision in which queries are encoded: fp32, bf16, fp16 or int8."""
+
+    @property
+    def measured(self) -> Sequence[MeasuredPrecision | None]:
+        """What the precision of each model was chosen by; None where it was not measured."""
 
     @property
     def backend(self) -> str:

@@ -244,6 +244,17 @@ class StudentInfo(BaseModel):
     )
 
 
+class MeasuredPrecisionInfo(BaseModel):
+    """The times by which `auto` chose the precision of a model's text tower."""
+
+    model: str
+    precision: Literal["fp32", "bf16"]
+    cores: int = Field(description="Of the processor, while it was measured.")
+    openvino: str = Field(description="The version of OpenVINO that was measured.")
+    fp32: dict[str, float] = Field(description="Milliseconds in fp32 for each work: `1 text`, ...")
+    bf16: dict[str, float] = Field(description="Milliseconds in bf16 for the same work.")
+
+
 class InfoResponse(BaseModel):
     """The bundle and model that are served."""
 
@@ -253,6 +264,10 @@ class InfoResponse(BaseModel):
     precision: str = Field(
         description="Of the model that encodes queries: fp32, bf16, fp16 or int8; of models that "
         "differ, a list with commas."
+    )
+    precision_measured: tuple[MeasuredPrecisionInfo, ...] = Field(
+        description="Of the models whose precision `auto` chose by measuring it once on this "
+        "processor; none where the precision was given, or followed from the hardware."
     )
     backend: str = Field(
         description="What computes that model: torch, openvino, transformers or open_clip."

@@ -8,6 +8,7 @@ import torch
 
 from tests.tusou.encoders.conftest import Sample, published_config, random_model
 from tusou.core.errors import BadModel, InvalidRequest, MissingDependency
+from tusou.core.lazy_import import LazyImport
 from tusou.encoders import (
     BACKENDS,
     ResolvedEncoder,
@@ -16,6 +17,7 @@ from tusou.encoders import (
     find_weights,
     resolve_encoder,
 )
+from tusou.encoders.openvino.precision_file import MeasuredPrecision
 
 
 def choices(resolved: ResolvedEncoder) -> tuple[str, str, str]:
@@ -31,6 +33,13 @@ def fast_processor(monkeypatch: pytest.MonkeyPatch) -> None:
         "tusou.encoders.devices.cpu_features", lambda: frozenset({"avx512_bf16", "avx512_vnni"})
     )
     monkeypatch.setattr("tusou.encoders.select_backend.find_spec", lambda name: name == "openvino")
+    # As where no measurement can be kept.
+    unmeasured = LazyImport("tests.tusou.encoders.test_select_backend:not_measured")
+    monkeypatch.setattr("tusou.encoders.select_backend._MEASURE", unmeasured)
+
+
+def not_measured(_: ResolvedEncoder) -> None:
+    return None
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +82,29 @@ def test_auto_is_the_faster_backend_on_a_processor(
     resolved = resolve_encoder(large, tower, "cpu", precision, "auto")
     assert choices(resolved) == expected
     assert (resolved.weights, resolved.tower) == (large, tower)
+
+
+@pytest.mark.parametrize("faster", ["fp32", "bf16"])
+def test_auto_is_the_precision_that_was_measured_to_be_faster(
+    large: Weights, monkeypatch: pytest.MonkeyPatch, faster: str
+) -> None:
+    times = {"fp32": {"1 text": 8.0}, "bf16": {"1 text": 8.0}} | {faster: {"1 text": 4.0}}
+    measured = MeasuredPrecision(openvino="2026.4.1", cores=2, **times)
+    monkeypatch.setattr("tusou.encoders.select_backend.read_measured", lambda *_: measured)
+    resolved = resolve_encoder(large, "text", "cpu")
+    assert (*choices(resolved), resolved.measured) == ("openvino", "cpu", faster, measured)
+    for precision, backend in (("auto", "torch"), ("bf16", "auto"), ("fp32", "openvino")):
+        resolved = resolve_encoder(large, "text", "cpu", precision, backend)
+        expected = "bf16" if precision == "auto" else precision
+        assert (resolved.precision, resolved.measured) == (expected, None)
+
+
+def test_auto_is_not_measured_without_instructions_for_bf16(
+    large: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tusou.encoders.devices.cpu_features", frozenset)
+    monkeypatch.setattr("tusou.encoders.select_backend.read_measured", None)
+    assert choices(resolve_encoder(large, "text", "cpu")) == ("openvino", "cpu", "fp32")
 
 
 @pytest.mark.parametrize("tower", ["text", "image"])

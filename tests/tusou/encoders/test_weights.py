@@ -13,9 +13,10 @@ from hub_server import HubServer, Repository
 from PIL import Image
 
 from tusou.bundle.model_record import ModelSource
-from tusou.core.errors import InvalidRequest
+from tusou.core.errors import BadModel, InvalidRequest
 from tusou.encoders import MODELS, Weights, find_weights, load_image_encoder, load_text_encoder
 from tusou.encoders.open_clip_architecture import with_architecture
+from tusou.encoders.weights import open_again
 from tusou.images.preprocess import to_pixels
 
 KNOWN_ANSWERS = Path(__file__).parents[4] / "shared/data/known_answers"
@@ -138,6 +139,25 @@ def test_a_checkpoint_is_found_by_path(tmp_path: Path) -> None:
     path = tmp_path / "my model.pt"
     path.write_bytes(CONTENT)
     assert find_weights(str(path)) == Weights(path, "my model.pt", DIGEST)
+
+
+def test_weights_are_opened_again_by_their_path_and_digest(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(CONTENT)
+    for name in (f"{tmp_path}/a.pt", f"open_clip:ViT-B-32@{tmp_path}/a.pt"):
+        weights = find_weights(name)
+        architecture = [weights.open_clip] if weights.open_clip else []
+        opened = open_again(weights.path, weights.digest, *architecture)
+        assert (opened.digest, opened.open_clip) == (weights.digest, weights.open_clip)
+
+
+def test_another_file_or_architecture_is_not_opened_again(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(CONTENT)
+    weights = find_weights(f"open_clip:ViT-B-32@{tmp_path}/a.pt")
+    with pytest.raises(BadModel, match="changed while it was read"):
+        open_again(weights.path, weights.digest, "ViT-B-32-quickgelu")
+    (tmp_path / "a.pt").write_bytes(b"other weights")
+    with pytest.raises(BadModel, match="changed while it was read"):
+        open_again(weights.path, weights.digest, "ViT-B-32")
 
 
 def test_the_demo_model_is_found() -> None:

@@ -18,6 +18,7 @@ from tusou_service.settings import Settings
 from tests.tusou_service.test_server import run_tusou
 from tusou.cli.progress import NoProgress
 from tusou.core.files import write_file
+from tusou.encoders.openvino.precision_file import MeasuredPrecision
 from tusou.retrieval.pipeline import SearchPipeline
 from tusou.retrieval.query import Query
 
@@ -117,6 +118,18 @@ def test_an_indexed_image_finds_itself_and_its_item_finds_others(real: TestClien
     by_item = real.post("/search", json={"item_id": 107, "top_k": 4}).json()
     assert by_item["item_ids"] == by_bytes["item_ids"][1:]
     assert real.get("/readyz").json()["images"] == "ready"
+
+
+def test_info_shows_by_which_times_auto_chose(
+    real: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert real.get("/info").json()["precision_measured"] == []  # a small tower
+    times = {"openvino": "2026.4.1", "cores": 2, "fp32": {"1 text": 9.0}, "bf16": {"1 text": 6.0}}
+    measured = (MeasuredPrecision.model_validate(times),)
+    monkeypatch.setattr(SearchPipeline, "measured", property(lambda _: measured))
+    info = real.get("/info").json()
+    expected = {"model": info["model"], "precision": "bf16", **times}
+    assert info["precision_measured"] == [expected]
 
 
 def test_info_shows_how_the_index_was_made(real: TestClient) -> None:

@@ -86,6 +86,7 @@ def test_health_and_info(client: TestClient) -> None:
         "index_version": "v1",
         "item_count": 50,
         "precision": "fp32",
+        "precision_measured": [],
         "backend": "torch",
         "model": "tiny",
         "models": [],

@@ -4,6 +4,8 @@
         graph.xml, graph.bin    the graph, and its constants
         words.npy               a text tower's word embeddings, looked up before the graph runs
         digests.json            the SHA-256 of each file
+    clip_cn_vit-b-16.pt.openvino/text-auto-2-<digest of the weights>[-<of other settings>].json
+                                the precision that `auto` takes (`precision_file.py`)
 
 A folder of weights has its cache inside, `tusou.openvino/`. That of a checkpoint of open_clip has
 the name of the architecture, as in `epoch_9.pt.ViT-B-32.openvino/`.
@@ -17,6 +19,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -70,7 +73,7 @@ def store(
     One process writes at a time, and others see a complete folder or none. If nothing can be
     written, the log says so and the conversion is repeated at every start.
     """
-    home, folder = _home(weights), _folder(weights, tower, precision, variant)
+    home, folder = cache_folder(weights), _folder(weights, tower, precision, variant)
     try:
         home.mkdir(exist_ok=True)
         with (home / _LOCK).open("w") as lock:
@@ -96,13 +99,21 @@ def store(
         )
 
 
+def discard(weights: Weights, tower: Tower, precision: str, variant: str = "") -> None:
+    """Delete a converted tower, which is no longer needed."""
+    with suppress(OSError), (cache_folder(weights) / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(_folder(weights, tower, precision, variant), ignore_errors=True)
+
+
 def can_store(weights: Weights) -> bool:
     """Return whether this process may write beside the weights."""
-    home = _home(weights)
+    home = cache_folder(weights)
     return os.access(home if home.exists() else home.parent, os.W_OK)
 
 
-def _home(weights: Weights) -> Path:
+def cache_folder(weights: Weights) -> Path:
+    """Return the folder of the weights' converted towers, whether it exists or not."""
     path = weights.path
     if path.is_dir():
         return path / "tusou.openvino"
@@ -110,9 +121,14 @@ def _home(weights: Weights) -> Path:
     return path.with_name(f"{name}.openvino")
 
 
-def _folder(weights: Weights, tower: Tower, precision: str, variant: str) -> Path:
+def cache_key(weights: Weights, tower: Tower, precision: str, variant: str) -> str:
+    """Return the name of a converted tower's folder."""
     key = f"{tower}-{precision}-{_LAYOUT}-{weights.digest[:16]}"
-    return _home(weights) / (f"{key}-{variant}" if variant else key)
+    return f"{key}-{variant}" if variant else key
+
+
+def _folder(weights: Weights, tower: Tower, precision: str, variant: str) -> Path:
+    return cache_folder(weights) / cache_key(weights, tower, precision, variant)
 
 
 def _read_digests(folder: Path) -> dict[str, str] | None:

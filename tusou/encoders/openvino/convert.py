@@ -17,15 +17,12 @@ from tusou.bundle.array_file import save_array
 from tusou.core.errors import BadModel, TusouError
 from tusou.core.files import sha256_of
 from tusou.encoders.architecture import ImageShape, TextShape, Tower
-from tusou.encoders.base import Weights
 from tusou.encoders.checkpoint import TensorReader, read_weights
-from tusou.encoders.checkpoint_file import CheckpointFile
-from tusou.encoders.model_folder import ModelFolder
-from tusou.encoders.open_clip_architecture import with_architecture
 from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, store
 from tusou.encoders.openvino.image_graph import image_graph
 from tusou.encoders.openvino.text_graph import text_graph
 from tusou.encoders.select_backend import ResolvedEncoder, resolve_encoder
+from tusou.encoders.weights import open_again
 
 
 def convert(resolved: ResolvedEncoder) -> ConvertedTower:
@@ -61,18 +58,8 @@ def main() -> None:
     """Convert the tower that the command line names."""
     path, digest, tower, precision, *architecture = sys.argv[1:]
     with suppress(TusouError):  # the calling process repeats the conversion and reports the error
-        weights = _open(Path(path), digest, *architecture)
+        weights = open_again(Path(path), digest, *architecture)
         convert(resolve_encoder(weights, cast("Tower", tower), "cpu", precision, "openvino"))
-
-
-def _open(path: Path, digest: str, open_clip: str | None = None) -> Weights:
-    file = ModelFolder(path) if path.is_dir() else CheckpointFile(path)
-    weights = Weights(path, path.name, file.digest, file=file)
-    if open_clip is not None:
-        weights = with_architecture(weights, open_clip)
-    if weights.digest != digest:
-        raise BadModel(f"{path.name} changed while it was read: start again")
-    return weights
 
 
 if __name__ == "__main__":

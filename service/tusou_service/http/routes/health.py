@@ -25,6 +25,7 @@ from tusou_service.http.errors import error_responses
 from tusou_service.http.schemas import (
     HealthResponse,
     InfoResponse,
+    MeasuredPrecisionInfo,
     ModelInfo,
     RandomScores,
     ReadyResponse,
@@ -89,6 +90,7 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
         index_version=view.index_version,
         item_count=view.item_count,
         precision=pipeline.precision,
+        precision_measured=_describe_measured(pipeline),
         backend=pipeline.backend,
         model=bundle.model_name,
         models=_describe_models(bundle),
@@ -119,6 +121,17 @@ def _describe_student(student: Student | None) -> StudentInfo | None:
         sha256=student.sha256,
         teacher=student.record.teacher.name,
         retention=None if retention is None else retention.model_dump(mode="json"),
+    )
+
+
+def _describe_measured(pipeline: Pipeline) -> tuple[MeasuredPrecisionInfo, ...]:
+    """Return what was measured for the models of the bundle; nothing for a student."""
+    return tuple(
+        MeasuredPrecisionInfo(
+            model=model.name, precision=measured.precision, **measured.model_dump()
+        )
+        for model, measured in zip(pipeline.bundle.models, pipeline.measured, strict=False)
+        if measured is not None
     )
 
 
