@@ -38,7 +38,7 @@ class ResolvedModel:
 
     @property
     def measured(self) -> tuple[MeasuredPrecision | None, ...]:
-        """What `auto` chose the precision of each tower by; None where nothing was measured."""
+        """The measurement of each tower by which `auto` chose; None where there was none."""
         return tuple(member.measured for member in self.members)
 
     @property

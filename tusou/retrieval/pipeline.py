@@ -180,7 +180,7 @@ class SearchPipeline:
 
     @property
     def measured(self) -> Sequence[MeasuredPrecision | None]:
-        """What each model's precision was chosen by; None where it was not measured."""
+        """The measurement of each model by which `auto` chose; None where there was none."""
         return self._measured
 
     @property

@@ -63,7 +63,7 @@ class Pipeline(ImagePipeline, Protocol):
 
     @property
     def measured(self) -> Sequence[MeasuredPrecision | None]:
-        """What the precision of each model was chosen by; None where it was not measured."""
+        """The measurement of each model by which `auto` chose; None where there was none."""
 
     @property
     def backend(self) -> str:
