@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Generic, TypeVar
 
 from tusou.core.errors import InvalidRequest
-from tusou_lab.train.loop import EpochBatches
+from tusou_lab.train.task import EpochBatches
 
 B = TypeVar("B")
 

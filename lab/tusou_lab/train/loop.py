@@ -1,17 +1,15 @@
 """The loop of a training: resumed at any step, stopped by a signal, its best epoch saved."""
 
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from time import monotonic
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 import torch
-from torch import nn
-from torch.optim import Optimizer
 
 from tusou import __version__
 from tusou.cli.progress import Progress
@@ -19,7 +17,7 @@ from tusou.core.errors import InputError, InvalidRequest, OutputExists
 from tusou.core.files import sha256_of
 from tusou.core.hardware import describe_machine
 from tusou.encoders.model_folder import ModelFolder
-from tusou.encoders.training_record import SplitRecord, TrainingRecord, write_record
+from tusou.encoders.training_record import TrainingRecord, write_record
 from tusou_lab.train.early_stopping import EarlyStopping
 from tusou_lab.train.files import save_torch
 from tusou_lab.train.history import TrainingHistory, describe_epoch, history_path
@@ -27,62 +25,12 @@ from tusou_lab.train.monitor import NoMonitor, TrainingMonitor
 from tusou_lab.train.optimiser import learning_rate, set_learning_rate
 from tusou_lab.train.processes import Processes
 from tusou_lab.train.stopping import StopRequest, TrainingStopped
+from tusou_lab.train.task import TrainingTask
 
 OF_THE_MACHINE = ("device", "threads")  # settings of a record that no option of a run is
 _SAVE_SECONDS = 120.0
 
 B = TypeVar("B")
-B_co = TypeVar("B_co", covariant=True)
-
-
-class EpochBatches(Protocol[B_co]):
-    """The batches of each epoch, reproducible from a seed."""
-
-    def __len__(self) -> int: ...
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[B_co]:
-        """Yield the batches of epoch `number`, beginning with batch `start`."""
-        ...
-
-
-class TrainingTask(Protocol[B]):
-    """A model and its batches, with the methods to train a step, to validate and to save it."""
-
-    @property
-    def model(self) -> nn.Module: ...
-
-    @property
-    def optimiser(self) -> Optimizer: ...
-
-    @property
-    def batches(self) -> EpochBatches[B]: ...
-
-    @property
-    def pairs_per_step(self) -> int:
-        """The pairs of a step, for the rate of the training."""
-        ...
-
-    @property
-    def temperature(self) -> float | None:
-        """The number that cosines are divided by at this moment, if there is one."""
-        ...
-
-    @property
-    def records(self) -> Mapping[str, SplitRecord]:
-        """The records of the splits `train` and `valid`."""
-        ...
-
-    def train_step(self, batch: B) -> float:
-        """Update the model once, and return the loss."""
-        ...
-
-    def validate(self) -> dict[str, float]:
-        """Return the scores on valid in percent, `mean_recall` among them."""
-        ...
-
-    def save(self, path: Path, epoch: int, step: int, percent: Mapping[str, float]) -> None:
-        """Write the model's checkpoint, replacing `path` in one step."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
