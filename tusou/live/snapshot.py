@@ -61,7 +61,7 @@ class LiveSnapshot:
     @cached_property
     def removed_count(self) -> int:
         """The number of the version's items that must not be found."""
-        return int(self.removed.sum())
+        return int(np.count_nonzero(self.removed))
 
     @cached_property
     def live_keys(self) -> Ids:

@@ -11,9 +11,11 @@ from tusou_service.engine.interfaces import LiveOptions
 
 _log = logging.getLogger(__name__)
 
-# Live items are compared one by one: more than this share of the version's would slow searches.
+# Added items are compared one by one, and removed ones widen the search of the index. Their share
+# bounds what they add to an exact search, their number what they add to an approximate one: 10,000
+# added items take 0.5 ms, and an approximate index of a million items takes 0.3 ms.
 _MAX_SHARE = 0.1
-_MIN_ITEMS = 1000
+_MIN_ITEMS, _MAX_ITEMS = 1000, 10_000
 # Seconds before a compaction that has failed is tried again.
 _RETRY_SECONDS = 300.0
 _SHOWN_CHARS = 300
@@ -38,9 +40,11 @@ class Compactor:
             await asyncio.wait([self._running])
 
     def check(self, snapshot: LiveSnapshot, log_bytes: int) -> None:
-        """Start a compaction if the log is long or live items are many, unless one runs."""
-        most = max(_MIN_ITEMS, int(_MAX_SHARE * snapshot.version_size))
-        if log_bytes <= self._max_log_bytes and len(snapshot.live_keys) <= most:
+        """Start a compaction if the log is long or changed items are many, unless one runs."""
+        changed = max(len(snapshot.live_keys), snapshot.removed_count)
+        if log_bytes <= self._max_log_bytes and changed <= max_changed_items(snapshot.version_size):
+            return
+        if not snapshot.item_count:  # a version holds one item at least
             return
         is_running = self._running is not None and not self._running.done()
         if is_running or asyncio.get_running_loop().time() < self._not_before:
@@ -71,3 +75,8 @@ class Compactor:
         self._not_before = asyncio.get_running_loop().time() + _RETRY_SECONDS
         reason = message.decode(errors="replace").strip()[-_SHOWN_CHARS:]
         _log.warning("the compaction failed: %s", reason)
+
+
+def max_changed_items(version_size: int) -> int:
+    """Return how many items may be added or removed over a version before it is compacted."""
+    return min(max(_MIN_ITEMS, int(_MAX_SHARE * version_size)), _MAX_ITEMS)

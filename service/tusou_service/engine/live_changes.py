@@ -4,11 +4,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 from tusou.attributes.filters import Filter
-from tusou.core.errors import DeadlineExceeded, NotReady, Overloaded, StorageFull
+from tusou.core.errors import DeadlineExceeded, InputError, NotReady, StorageFull
 from tusou.live.live_items import Encode
 from tusou.live.operations import Batch
 from tusou.live.snapshot import LiveSnapshot
@@ -16,23 +15,18 @@ from tusou.live.store import BatchResult, LiveStore
 from tusou.retrieval.collection_writer import CollectionWriter
 from tusou_service.engine.compaction import Compactor
 from tusou_service.engine.interfaces import LiveOptions, Pipeline
+from tusou_service.engine.pending_changes import (
+    PendingBatches,
+    PendingChange,
+    PendingChanges,
+    PendingDeletion,
+)
 from tusou_service.observability.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
 _LOADING = "The service is loading its index; try again shortly."
-# Operations that may wait for a write, and those of one write.
-MAX_WAITING, MAX_WRITE = 4096, 1024
-
-
-@dataclass(eq=False, slots=True)
-class _PendingChange:
-    batches: Sequence[Batch]
-    answer: "asyncio.Future[list[BatchResult]]"
-
-    @property
-    def size(self) -> int:
-        return sum(map(len, self.batches))
+Result = TypeVar("Result")
 
 
 class LiveChanges:
@@ -49,7 +43,7 @@ class LiveChanges:
         self._compactor = Compactor(options, self._load_compacted)
         self._store: LiveStore | None = None
         self._index_writer: CollectionWriter | None = None
-        self._waiting: list[_PendingChange] = []
+        self._pending = PendingChanges()
         self._arrived = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="live-log")
         self._writer: asyncio.Task[None] | None = None
@@ -115,46 +109,42 @@ class LiveChanges:
         Raises Overloaded when too many changes wait, StorageFull when the disk refuses, and
         DeadlineExceeded; after that, a write that had begun may still be applied.
         """
-        if self._store is None:
-            raise NotReady(_LOADING)
-        loop = asyncio.get_running_loop()
-        change = _PendingChange(batches, loop.create_future())
-        if sum(each.size for each in self._waiting) + change.size > MAX_WAITING:
-            raise Overloaded("Too many changes at once.")
-        self._waiting.append(change)
-        self._arrived.set()
-        try:
-            async with asyncio.timeout_at(deadline):
-                return await asyncio.shield(change.answer)
-        except TimeoutError:
-            raise DeadlineExceeded("The time limit passed before the change was stored.") from None
-        finally:
-            if change in self._waiting:  # its caller has left, and nothing is written
-                self._waiting.remove(change)
+        answer: asyncio.Future[list[BatchResult]] = asyncio.get_running_loop().create_future()
+        return await self._answered(PendingBatches(batches, answer), answer, deadline)
 
     async def delete_where(self, selected: Filter, deadline: float) -> int:
         """Delete all items that pass a filter, as one batch; return their number.
 
         Raises InvalidRequest as `check_filter` does, and otherwise as `apply`.
         """
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        return await self._answered(PendingDeletion(selected, answer), answer, deadline)
+
+    async def _answered(
+        self, change: PendingChange, answer: "asyncio.Future[Result]", deadline: float
+    ) -> Result:
+        """Let a change wait for its write and return its answer."""
         if self._store is None:
             raise NotReady(_LOADING)
-        loop = asyncio.get_running_loop()
-        deletion = loop.run_in_executor(self._thread, self._store.delete_where, selected)
+        self._pending.add(change)
+        self._arrived.set()
         try:
             async with asyncio.timeout_at(deadline):
-                deleted = await asyncio.shield(deletion)
+                return await asyncio.shield(answer)
         except TimeoutError:
             raise DeadlineExceeded("The time limit passed before the change was stored.") from None
-        self._metrics.changes.labels("applied").inc(deleted)
-        return deleted
+        finally:  # if its caller has left before the write, nothing is written
+            self._pending.discard(change)
 
     async def _write_all(self) -> None:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            while changes := self._next_changes():
-                await self._write(changes)
+            while change := self._pending.take():
+                if isinstance(change, PendingDeletion):
+                    await self._delete(change)
+                else:
+                    await self._write(change)
                 assert self._store
                 self._compactor.check(self._store.snapshot, self._store.log_bytes)
 
@@ -162,16 +152,21 @@ class LiveChanges:
         if self.reload:
             await self.reload()
 
-    def _next_changes(self) -> list[_PendingChange]:
-        """Remove and return the changes of the next write; those of callers who left are gone."""
-        changes: list[_PendingChange] = []
-        size = 0
-        while self._waiting and (not changes or size + self._waiting[0].size <= MAX_WRITE):
-            changes.append(self._waiting.pop(0))
-            size += changes[-1].size
-        return changes
+    async def _delete(self, change: PendingDeletion) -> None:
+        assert self._store
+        loop = asyncio.get_running_loop()
+        deletion = loop.run_in_executor(self._thread, self._store.delete_where, change.selected)
+        await asyncio.wait([deletion])
+        if error := deletion.exception():
+            outcome = "invalid" if isinstance(error, InputError) else "refused"
+            self._metrics.changes.labels(outcome).inc()
+            _fail(change, error)
+            return
+        self._metrics.changes.labels("applied").inc(deletion.result())
+        if not change.answer.done():
+            change.answer.set_result(deletion.result())
 
-    async def _write(self, changes: Sequence[_PendingChange]) -> None:
+    async def _write(self, changes: Sequence[PendingBatches]) -> None:
         assert self._store
         batches = [batch for change in changes for batch in change.batches]
         loop = asyncio.get_running_loop()
@@ -180,21 +175,19 @@ class LiveChanges:
         if error := write.exception():  # the callers get it, and the writer goes on
             self._metrics.changes.labels("refused").inc(sum(change.size for change in changes))
             for change in changes:
-                _answer(change, error)
+                _fail(change, error)
             return
         outcomes = iter(write.result())
         for change in changes:
-            _answer(change, [next(outcomes) for _ in change.batches])
+            results = [next(outcomes) for _ in change.batches]
+            if not change.answer.done():
+                change.answer.set_result(results)
         for batch, result in zip(batches, write.result(), strict=True):
             applied = isinstance(result, list)
             self._metrics.changes.labels("applied" if applied else "invalid").inc(len(batch))
 
 
-def _answer(change: _PendingChange, result: list[BatchResult] | BaseException) -> None:
-    if change.answer.done():
-        return
-    if isinstance(result, BaseException):
-        change.answer.set_exception(result)
+def _fail(change: PendingChange, error: BaseException) -> None:
+    if not change.answer.done():
+        change.answer.set_exception(error)
         change.answer.exception()  # nobody may be waiting any more
-    else:
-        change.answer.set_result(result)
