@@ -4,7 +4,7 @@ python -m benchmarks.llm_judge
 
 100 queries with 100 drawn images each, 64 questions in flight. The ideal is the time in which the
 server could answer if the next question always came at once; guidelines, reading and encoding
-images, and writing judgments are no part of it. The server runs on the same machine, in a process
+images, and writing judgments are not part of it. The server runs on the same machine, in a process
 of its own. On a machine that others use, the best round is the one to look at.
 """
 

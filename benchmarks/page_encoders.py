@@ -36,7 +36,7 @@ suffice for both, the processor's instructions decide: bf16. Processors without 
 take fp32 unmeasured, because bf16 gains too little there: by the same measurement, fp32 takes
 {text} times as long for texts and {image} times as long for images
 (`python -m benchmarks.auto_precision`, {date}, {machine},
-{repeats} times, on a busy machine). A processor with AMX has not been measured.
+{repeats} times, on a busy machine without AMX).
 """
 
 _BACKENDS = """\
@@ -63,8 +63,8 @@ use torch. The graph has its types written into it
 OpenVINO's own hint for bf16 would round those too, and ranks would suffer. Calibrated scales
 would make int8 images a third faster; texts would gain nothing, ranks would suffer more, and
 calibration needs representative images. ONNX Runtime has no bf16 for processors, and its
-quantiser does not find the weights in this graph, so its int8 was not measured. Processors with
-AMX have not been measured."""
+quantiser does not find the weights in this graph, so its int8 was not measured. The table
+above has no processor with AMX."""
 
 _TOKENS = """\
 **The tokenizer** takes {one:.1f} µs for a single query and {many:.1f} µs per query in batches of
@@ -77,7 +77,7 @@ _ONNX = """\
 An [exported model](onnx.md), which pads a batch to its longest text, beside Tusou's own encoders
 (`python -m benchmarks.onnx_runtime`, {date}, ONNX Runtime {onnxruntime}, ViT-B/16 with random
 weights, in turn in one process). How many times faster than ONNX Runtime the fastest round was,
-while other work kept both cores busy, so that the figures are rough:
+on a busy machine, so that the figures are rough:
 
 | backend | text, 1 | texts, 32 | image, 1 | images, 4 |
 |---|---|---|---|---|

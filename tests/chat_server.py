@@ -40,7 +40,7 @@ class Received:
 
     @property
     def text(self) -> str:
-        """What the user's message says."""
+        """The text of the user's message."""
         parts = self.body["messages"][-1]["content"]
         return "\n".join(part["text"] for part in parts if part["type"] == "text")
 

@@ -33,7 +33,7 @@ class Repository:
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one request for a file's bytes, in place of an answer."""
+    """A fault of one request for a file's bytes, in place of an answer."""
 
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)

@@ -63,7 +63,7 @@ def running_store(port: int = 0) -> Iterator[ObjectStore]:
             for line in process.stderr:
                 if found := search(r"http://127\.0\.0\.1:\d+", line):
                     break
-            # Nobody reads its log, and a full pipe would stop it.
+            # Its log is not read, and a full pipe would stop it.
             threading.Thread(target=deque, args=(process.stderr, 0), daemon=True).start()
             store = ObjectStore(found[0] if found else "", process)
             region = CREDENTIALS["AWS_DEFAULT_REGION"]

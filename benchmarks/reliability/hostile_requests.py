@@ -161,7 +161,7 @@ MORE_REQUESTS = (
         "body_too_large",
     ),
     HostileRequest("10 MB of images", b'{"image":"A",' * 770_000, 413, "body_too_large"),
-    HostileRequest("10 MB that is no image", _image(b"A" * 10_000_000), 422, "bad_image"),
+    HostileRequest("10 MB that is not an image", _image(b"A" * 10_000_000), 422, "bad_image"),
     HostileRequest("10 MB of escapes", _image(rb"\u0041" * 1_700_000), 413, "body_too_large"),
     HostileRequest("image of 60 MB", _image(b"A" * 60_000_000), 413, "body_too_large"),
     HostileRequest("no base64", _image("图".encode() * 9), 422, "bad_image"),

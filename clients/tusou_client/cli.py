@@ -174,7 +174,7 @@ def replay(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing output.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Fill a query file with the results of a running service; run again after a kill to resume."""
+    """Write the results of a query file, ready to submit; run again after a kill to resume."""
     from tusou.cli.progress import progress
     from tusou_client.replay import ReplayListener, ReplaySettings
     from tusou_client.replay import replay as run_replay

@@ -28,7 +28,7 @@ def read_hits(fields: dict[str, object], top_k: int, reply: dict[str, object]) -
         raise ValueError(f"{len(ids)} ids and {len(scores)} scores for a top_k of {top_k}")
     if len(set(ids)) != len(ids):
         raise ValueError("an item appears twice in one result")
-    "".join(map(str, ids)).encode()  # UnicodeEncodeError: half a surrogate pair is no id
+    "".join(map(str, ids)).encode()  # UnicodeEncodeError: half a surrogate pair cannot be an id
     if not isinstance(truncated, bool):
         raise ValueError("`truncated` is not true or false")
     positive, negative = _interpreted(fields)

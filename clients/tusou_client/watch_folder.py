@@ -25,7 +25,7 @@ class FoundFile:
 
 
 def find_images(folder: Path) -> tuple[dict[str, FoundFile], dict[str, str]]:
-    """Return the images below a folder by item id, and faults of names that are no ids.
+    """Return the images below a folder by item id, and faults of names that cannot be ids.
 
     Raises OSError if a folder cannot be read: its images are not gone.
     """

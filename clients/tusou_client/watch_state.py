@@ -14,7 +14,7 @@ from tusou.core.errors import InputError, Locked
 from tusou.core.files import naming_file, write_file
 from tusou.core.hits import Attributes
 
-STATE_NAME = ".tusou-watch.jsonl"  # hidden files are no images of the folder
+STATE_NAME = ".tusou-watch.jsonl"  # hidden files are not indexed
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,14 +231,14 @@ def headers(
     user_key: str | None = None,
     query_encoder: QueryEncoder | None = None,
 ) -> dict[str, str]:
-    """Return the headers of every request; raise UsageError for a key that is no header value."""
+    """Return the headers of every request; UsageError for a key that cannot be a header value."""
     fields = {"Accept": "*/*", "User-Agent": "tusou-client"}
     if user_key is not None:
         _check_key(user_key, "A user key", ", for example the hash of a name")
         fields["X-User-Key"] = user_key
     if query_encoder is not None:
         if query_encoder not in ("teacher", "student"):
-            raise UsageError(f"{query_encoder!r} is no query encoder; give teacher or student.")
+            raise UsageError(f"{query_encoder!r} is not a query encoder; give teacher or student.")
         fields["X-Query-Encoder"] = query_encoder
     if api_key is not None:
         _check_key(api_key, "An API key", "; check the key or its file")

@@ -65,7 +65,7 @@ def compact(root: Path) -> CompactReport:
     damaged, and InvalidRequest when no item would be left.
     """
     started = perf_counter()
-    current_version(root)  # a folder that is no bundle gets no lock
+    current_version(root)  # a folder that is not a bundle gets no lock
     with lock_bundle(root):
         bundle = Bundle.open(root)
         snapshot, skipped = _changed(root, bundle)

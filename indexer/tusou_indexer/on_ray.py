@@ -23,12 +23,12 @@ from tusou_indexer.plan import Plan
 from tusou_indexer.shard_assembly import NO_MATCHES, assemble_shard, unmatched_rows
 from tusou_indexer.shard_worker import ShardRows, ShardWorker, WorkerRecipe, take_rows
 
-# How often a shard may fail, or a worker of one node end while it loads the model.
+# Tries of a shard, and of starting a worker on one node.
 ATTEMPTS = 5
 # Seconds between looks for nodes that have joined or left the cluster.
 _LOOK_SECONDS = 2.0
 _CONNECT_SECONDS = 5.0
-# Looks without any worker that runs, after which the user is told.
+# Looks without a running worker before the user is warned.
 _PATIENT_LOOKS = 15
 
 _Slot: TypeAlias = tuple[str, int]  # the node's id, and which of its workers

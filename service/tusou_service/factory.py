@@ -41,7 +41,7 @@ class BundleSource:
         """Verify and load the current version; CorruptBundle, IncompatibleBundle.
 
         A bundle in a store is downloaded first: StoreUnreachable, StorageFull. Raises
-        InvalidRequest or BadModel for a query encoder that is no student.
+        InvalidRequest or BadModel for a query encoder that is not a student.
         """
         from tusou.encoders.student.folder import open_student  # noqa: PLC0415 - likewise
         from tusou.indexes.specs import MilvusAccess  # noqa: PLC0415 - likewise

@@ -1,4 +1,4 @@
-"""What the page says when nothing fits the query well enough."""
+"""The page when nothing fits the query well enough."""
 
 import shutil
 from collections.abc import Iterator

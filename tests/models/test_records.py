@@ -1,4 +1,4 @@
-"""What a bundle records of its encoder is checked at every start, and shown."""
+"""The record of a bundle's encoder is checked at every start, and shown."""
 
 import json
 import shutil

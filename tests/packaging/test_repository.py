@@ -52,6 +52,6 @@ def test_no_file_names_an_index_host() -> None:
 
 def test_benchmarks_import_no_tests() -> None:
     imports = re.compile(r"^\s*(?:from|import) (?:tests|conftest)\b", re.MULTILINE)
-    modules = sorted((ROOT / "benchmarks").glob("*.py"))
+    modules = sorted((ROOT / "benchmarks").rglob("*.py"))
     assert modules
     assert [path.name for path in modules if imports.search(path.read_text())] == []

@@ -155,7 +155,7 @@ def test_commands_take_the_dataset(
     scored = run("evaluate", tmp_path / "images", "--answers", source, "--top-k", COUNT - 1)
     assert (scored["queries"], scored["answers_outside_pool"]) == (COUNT, 1)
     assert scored["direction"] == "text_to_image"
-    # Of all images, every correct one is found that has a file.
+    # Every correct image that has a file is found.
     assert scored["percent"][f"hit@{COUNT - 1}"] == pytest.approx(100 * (COUNT - 1) / COUNT)
 
     [captions] = (tmp_path / "muge").glob("*_queries.jsonl")

@@ -112,7 +112,7 @@ def test_queues_add_up() -> None:
         hanging = [threads.submit(server.search, "hang") for _ in range(16)]
         server.lines("hanging", 2)  # in both workers
         waiting = [threads.submit(server.search) for _ in range(10)]
-        # Of the 26 searches, those of the two hanging batches do not wait.
+        # All 26 searches wait, except those of the two hanging batches.
         until(lambda: 10 <= metric(server, "tusou_queue_depth") <= 24)
         server.process.kill()
         for search in hanging + waiting:

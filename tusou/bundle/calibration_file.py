@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tusou.core.errors import CorruptBundle
 
-# What a relevance may depend on. Those of a stage are known where the stage has run.
+# Inputs of the relevance. Those of a stage are known if the stage has run.
 Feature: TypeAlias = Literal["score", "margin", "best", "refused", "hub_bias", "rerank"]
 QueryKind: TypeAlias = Literal["texts", "images"]
 # The stages that have scored a hit; "retrieve" is the index alone.

@@ -186,7 +186,7 @@ class Manifest(Record):
     prompt: Annotated[str | None, AfterValidator(_check_prompt)]
     # Instead of one prompt: a query's vector is the mean over these.
     prompts: Annotated[tuple[str, ...], AfterValidator(_check_prompts)] = ()
-    # Of images: a vector is the mean over these views of it; `none` is the image alone.
+    # An image's vector is the mean over these views of it; `none` is the image alone.
     views: Annotated[str, AfterValidator(_check_views)] = "none"
     id_type: Literal["int", "str"]
     counts: Counts

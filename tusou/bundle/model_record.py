@@ -111,7 +111,7 @@ def _flat(record: EncoderRecord | None) -> dict[str, object]:
 
 class _OneModel(Record):
     name: str
-    # Where the weights are found: a published name, `demo`, a hub's id at its commit, or a path.
+    # The location of the weights: a published name, `demo`, a hub's id at its commit, or a path.
     location: RecordedPath
     sha256: Digest
     dim: Dimension
@@ -156,9 +156,9 @@ class Model(_OneModel):
     root of the member's weight: the score is the weighted sum of the members' cosines.
     """
 
-    # Of an ensemble, `location` is the name, `sha256` is `ensemble_digest`, and `image_size` the
-    # largest of its members.
-    members: tuple[ModelMember, ...] = ()  # of an ensemble, in the order of the vectors' parts
+    # The members of an ensemble, in the order of the vectors' parts. Its `location` is its name,
+    # its `sha256` is `ensemble_digest`, and its `image_size` the largest of its members.
+    members: tuple[ModelMember, ...] = ()
 
     @property
     def parts(self) -> tuple[ModelMember, ...]:

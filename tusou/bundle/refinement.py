@@ -1,12 +1,12 @@
-"""Refined indexes: the part of a factory string that says where candidates are compared again."""
+"""Refined indexes: the part of a factory string about the second comparison of candidates."""
 
 import re
 from typing import Literal, NamedTuple
 
 from tusou.bundle.manifest import IndexRecord
 
-# Where the vectors are with which candidates are compared again: in memory, in memory in half
-# precision, or in the version's file.
+# Location of the vectors that candidates are compared with again: memory, memory in half
+# precision, or the version's file.
 Refinement = Literal["memory", "half", "file"]
 
 _SUFFIXES: dict[str, Refinement] = {

@@ -1,6 +1,6 @@
 """The record of the vectors that the current version took from others, `BUNDLE/reused.json`.
 
-It is no part of a version: the bytes of a version must not depend on how its vectors came about.
+It is not part of a version: the bytes of a version must not depend on how its vectors came about.
 """
 
 import json

@@ -28,7 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     ),
     "walkthrough": (
         "tusou_lab.walkthrough.cli:walkthrough",
-        "Do a complete exercise on drawn data or your own, up to the files to hand in.",
+        "Do a complete exercise on drawn data or your own, up to the submission.",
     ),
     "reproduce": (
         "tusou_lab.reproduce.cli:reproduce",
@@ -60,7 +60,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "query": ("tusou_client.cli:query", "Search a running service."),
     "replay": (
         "tusou_client.cli:replay",
-        "Fill a query file with the results of a running service.",
+        "Write the results of a query file, ready to submit.",
     ),
     "watch": (
         "tusou_client.watch_cli:watch",

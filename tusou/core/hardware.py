@@ -69,6 +69,6 @@ def _cpu_limits(system: Path) -> Iterator[int]:
     for group in control_groups(system):
         try:
             quota, period = map(int, (group / "cpu.max").read_text().split())
-        except (OSError, ValueError):  # the root group has no limit; "max" is no number
+        except (OSError, ValueError):  # the root group has no limit; "max" is not a number
             continue
         yield max(1, -(-quota // period))

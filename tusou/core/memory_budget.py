@@ -61,7 +61,7 @@ def _group_limits(system: Path) -> Iterator[int]:
         try:
             allowed = int((group / "memory.max").read_text())
             usage = int((group / "memory.current").read_text())
-        except (OSError, ValueError):  # the root group has no limit; "max" is no number
+        except (OSError, ValueError):  # the root group has no limit; "max" is not a number
             continue
         stat = _numbers(group / "memory.stat")
         cached = stat.get("active_file", 0) + stat.get("inactive_file", 0)

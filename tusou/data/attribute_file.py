@@ -29,7 +29,7 @@ _PARQUET_ROWS = LazyImport("tusou.attributes.parquet_file:read_parquet_rows")
 
 
 class FileRow(NamedTuple):
-    """A row as it stands in the file; None is no value."""
+    """A row as it stands in the file; None stands for a missing value."""
 
     number: int  # of its first line, or of the row in a Parquet file, from 1
     fields: Mapping[str, object]
@@ -154,7 +154,7 @@ class AttributeFile:
                 if fault := name_fault(name):
                     faults.append(fault)
                     continue
-                kind = "string"  # of which the values are not, whatever they are
+                kind = "string"  # whose check names the fault of the value
             is_cell = self._is_table and kind != "string"
             try:
                 parsed = parse_cell(cast("str", value)) if is_cell else value
@@ -193,7 +193,7 @@ def _read_json(path: Path) -> Rows:
 
 
 def _read_csv(path: Path) -> Rows:
-    """Yield the rows below the header; an empty cell is no value."""
+    """Yield the rows below the header; an empty cell is a missing value."""
     header: list[str] | None = None
     for record in read_records(path):
         if isinstance(record, Failure):

@@ -17,7 +17,7 @@ from tusou.core.errors import BadModel
 class OpenFile:
     """An open file; another that takes its name meanwhile is not read.
 
-    Its bytes are read as they are needed. Raises OSError if it cannot be opened or is no file.
+    Its bytes are read as they are needed. Raises OSError if it cannot be opened or is not a file.
     """
 
     def __init__(self, path: Path) -> None:

@@ -38,7 +38,7 @@ class ResolvedEncoder:
     device: str  # cpu, cuda or cuda:N
     precision: str  # fp32, bf16, fp16 or int8
     record: EncoderRecord | None = None  # None: Chinese-CLIP, as cn_clip runs it
-    # What `auto` chose the precision by; None if it followed the rule, or was not asked.
+    # The measurement that `auto` chose the precision by; None if it made none.
     measured: MeasuredPrecision | None = field(default=None, compare=False)
 
     @property

@@ -70,7 +70,7 @@ def open_tokenizer_file(folder: Path) -> "Tokenizer":
 def _build(name: str, build: "Callable[[], Tokenizer]") -> "Tokenizer":
     """Return what `build` does; BadModel, which names the folder, for files that are damaged."""
     with extras_named(EXTRA):
-        import tokenizers  # noqa: F401, PLC0415 - an extra, whose absence is no fault of the files
+        import tokenizers  # noqa: F401, PLC0415 - an extra, whose absence is not a fault of the files
     try:
         return build()
     except Exception as error:  # the library raises plain Exception, whatever is wrong

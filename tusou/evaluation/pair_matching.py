@@ -53,7 +53,7 @@ def choose_threshold(scores: Values, matches: Labels) -> float:
         [np.cumsum(found[::-1])[::-1], [0]]
     )
     edges = np.concatenate([[-np.inf], ordered, [np.inf]])
-    possible = edges[:-1] < edges[1:]  # equal scores are decided alike
+    possible = edges[:-1] < edges[1:]  # equal scores get the same decision
     best = np.flatnonzero(possible & (correct == correct[possible].max()))
     # Narrow outside the scores: a threshold between two of them is preferred.
     finite = np.clip(edges, ordered[0] - _MARGIN, ordered[-1] + _MARGIN)

@@ -49,7 +49,7 @@ def check_attributes(
 
 
 def _first_type(value: object) -> AttributeType:
-    """Return the type of a new name by its first value; ValueError if it can be no attribute."""
+    """Return the type of a new name by its first value; ValueError if it cannot be an attribute."""
     kind = narrowest_type(value)
     if kind == "integer" and isinstance(value, int) and abs(value) <= _EXACT:
         return "number"

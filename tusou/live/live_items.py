@@ -29,7 +29,7 @@ from tusou.live.snapshot import LiveSnapshot
 Encode: TypeAlias = Callable[[Sequence[bytes]], Vectors]
 
 _ENCODED = 64  # contents in one call
-_LEAST_GARBAGE = 1024  # rows of removed items before the others are copied
+_LEAST_DEAD_ROWS = 1024  # rows of removed items before the others are copied
 
 
 class LiveItems:
@@ -91,10 +91,10 @@ class LiveItems:
     def publish(self) -> None:
         """Make the applied changes visible; IncompatibleBundle if items cannot be encoded."""
         self._encode_missing()
-        garbage = self._alive.count(0) + self._current.count(0)
+        dead_rows = self._alive.count(0) + self._current.count(0)
         self.snapshot = self._snapshot()
-        if garbage > max(_LEAST_GARBAGE, len(self._current) // 2):
-            self._drop_garbage()
+        if dead_rows > max(_LEAST_DEAD_ROWS, len(self._current) // 2):
+            self._drop_dead_rows()
             self.snapshot = self._snapshot()
         if self.on_published:
             self.on_published()
@@ -192,7 +192,7 @@ class LiveItems:
             self._rows.set_vectors(part, self._encode(contents))
         self._unencoded.clear()
 
-    def _drop_garbage(self) -> None:
+    def _drop_dead_rows(self) -> None:
         """Copy the rows that are in use, so that items replaced many times need no memory."""
         before = self.snapshot
         self._clear()

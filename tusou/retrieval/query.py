@@ -28,7 +28,7 @@ LIKE_WEIGHT, DISLIKE_WEIGHT = 0.5, 0.25
 _SHORTEST_SUM = 1e-3
 # Shorter vectors have no direction.
 _SHORTEST_VECTOR = 1e-30
-# Of the length 1: such a vector keeps its numbers.
+# A vector whose length differs from 1 by less than this is not scaled.
 _ROUNDING = 1e-5
 
 

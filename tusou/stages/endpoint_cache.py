@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tusou.stages.endpoint_cache_file import GradeFile
 
 KEY_BYTES = 16
-# Of a key, a grade and their place in the dictionary, in CPython of 64 bits.
+# Memory of a key, a grade and their entry in the dictionary, in 64-bit CPython.
 _ENTRY_BYTES = 240
 
 

@@ -177,7 +177,7 @@ class ChatClient:
             message = body["choices"][0]["message"]
             content = message["content"] or message.get("refusal")
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-            raise QuestionFailed("the endpoint's answer is no chat completion") from None
+            raise QuestionFailed("the endpoint's answer is not a chat completion") from None
         usage = body.get("usage")
         return Completion(
             _text(content), _count(usage, "total_tokens"), _count(usage, "completion_tokens")

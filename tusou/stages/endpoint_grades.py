@@ -20,7 +20,7 @@ _ORDER_KEYS = ("order", "ranking", "排序")
 _VALUE_START = re.compile(r"[\[{]")
 _BARE_GRADE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*")
 _END_OF_THOUGHT = "</think>"
-_DECODER = json.JSONDecoder(parse_constant=lambda _: None)  # NaN and Infinity are no grades
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)  # NaN and Infinity are not grades
 
 # A candidate's number and its grade, not yet checked.
 _Pair: TypeAlias = tuple[object, object]

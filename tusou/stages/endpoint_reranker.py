@@ -35,7 +35,7 @@ from tusou.stages.loop_thread import LoopThread
 _CACHE_BYTES, _IMAGE_BYTES = 32 * 2**20, 64 * 2**20
 # Preparing an image is work for a processor, which other searches need as well.
 _IMAGE_THREADS = 2
-# An answer that is later than a shorter limit of time is no sign that the endpoint is away.
+# Answers later than a shorter time limit do not mean that the endpoint is away.
 _PATIENCE = 1.0
 _QUESTION_SECONDS = 120.0  # of one question, where a search has no deadline
 

@@ -13,7 +13,7 @@ from tusou.stages.base import Reranker, RerankTask, Scores
 
 RerankOutcome: TypeAlias = Literal["complete", "partial", "failed"]
 
-# What a bug in a reranker, or in its library, raises.
+# Errors that a bug in a reranker, or in its library, raises.
 _FAILURES = (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 _log = logging.getLogger(__name__)

@@ -48,7 +48,7 @@ class Predictions:
 def fit_curves(
     answers: Sequence[JudgedAnswer], kind: Kind, threshold: float = 0.0
 ) -> RelevanceCurves:
-    """Fit the relevance of hits and answers, with right items in the pool and without alike."""
+    """Fit the relevance of hits and answers, with and without right items in the pool."""
     samples = [sample for answer in answers for sample in answer.both if len(sample.right)]
     tables = [feature_table(sample.ranked) for sample in samples]
     right = np.concatenate([sample.right for sample in samples])

@@ -1,4 +1,4 @@
-"""Checks of a split's labelled pairs: those that are no queries, and contradictory labels."""
+"""Checks of a split's labelled pairs: those that are not queries, and contradictory labels."""
 
 from collections.abc import Iterable
 

@@ -25,7 +25,7 @@ def read_object(answer: str) -> dict[str, Any] | None:
 
 
 def texts_of(value: object) -> list[str]:
-    """Return the texts of a list that are not blank, stripped, each once; [] if it is no list."""
+    """Return the different texts of a list, stripped, without blank ones; [] without a list."""
     listed = value if isinstance(value, list) else []
     texts = (text.strip() for text in listed if isinstance(text, str))
     return list(dict.fromkeys(text for text in texts if text))

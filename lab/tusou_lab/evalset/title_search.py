@@ -69,7 +69,7 @@ def tokenize(text: str) -> list[str]:
 
 
 def open_title_index(bundle: Bundle, name: str) -> TitleIndex:
-    """Index an attribute of all items; BadDataset without it, InvalidRequest if it is no text."""
+    """Index an attribute of all items; BadDataset without it, InvalidRequest if it is not text."""
     return TitleIndex(read_titles(bundle.attributes, name))
 
 

@@ -54,7 +54,7 @@ def fuse(
 
     The method `weights` without weights fits them on `answers`, with the runs `fit_on` of the same
     systems in the same order, or with the fused runs themselves. Raises BadDataset for files that
-    are no runs or do not have the same queries, and InvalidRequest for options that do not fit.
+    are not runs or do not have the same queries, and InvalidRequest for options that do not fit.
     """
     _check(spec, sources, answers, fit_on)
     with_scores = needs_scores(spec.method, spec.normalisation) or spec.transductive

@@ -17,7 +17,7 @@ class Difficulty:
     fillers: tuple[float, ...]  # shares of queries with 0, 1, 2, ... words that say nothing
     correct_items: Range  # to aim at for a query of valid and test
     rare_words: float = 0.0  # share of words that are rare synonyms
-    clutter: int = 0  # objects in an image that are no products, at most
+    clutter: int = 0  # objects in an image that are not products, at most
     dimmest: float = 1.0  # the least light
     blur: float = 0.0  # the largest radius, pixels
     noise: float = 0.0  # the largest standard deviation of a pixel

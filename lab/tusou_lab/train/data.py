@@ -247,9 +247,9 @@ def check_splits(train: TrainingSplit, valid: TrainingSplit) -> str:
     pairs = min(len(train.correct), len(np.unique(np.concatenate(train.correct))))
     if pairs < _LEAST_PAIRS:
         raise BadDataset(
-            f"{train.record.source}: nothing can be learnt from {len(train.correct)} queries and "
-            f"{train.record.images} images; training needs at least {_LEAST_PAIRS} queries "
-            "whose correct images differ"
+            f"{train.record.source}: nothing can be learnt (queries: {len(train.correct)}, images: "
+            f"{train.record.images}); training needs at least {_LEAST_PAIRS} queries whose correct "
+            "images differ"
         )
     images = valid.record.images
     if images < _LEAST_PAIRS:

@@ -34,7 +34,7 @@ def walkthrough(
     force: ForceFolder = False,
     as_json: AsJson = False,
 ) -> None:
-    """Do a complete exercise on drawn data or your own, from its files to those to hand in."""
+    """Do a complete exercise on drawn data or your own, up to the submission."""
     from tusou_lab.run_commands import ToySize
     from tusou_lab.walkthrough import evalset, flickr8k, muge, teddy
     from tusou_lab.walkthrough.exercise import ExerciseInputs, run_exercise

@@ -190,4 +190,4 @@ class LiveChanges:
 def _fail(change: PendingChange, error: BaseException) -> None:
     if not change.answer.done():
         change.answer.set_exception(error)
-        change.answer.exception()  # nobody may be waiting any more
+        change.answer.exception()  # read it: the caller may have left

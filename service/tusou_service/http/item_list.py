@@ -14,7 +14,7 @@ def list_items(view: ItemView, parameters: ItemListParameters) -> ItemsResponse:
     check_names(parameters.fields, view.schema, ("query", "fields"))
     if parameters.filter is not None:
         check_filter(parameters.filter, view.schema, ("query", "filter"))
-    # Without attributes, only {} is no error, and all items pass it.
+    # Without attributes, only {} is valid, and all items pass it.
     mask = view.mask(parameters.filter if view.schema else None)
     found = view.ids(mask, _last_key(view, parameters.after), parameters.limit + 1)
     page, has_more = found[: parameters.limit], len(found) > parameters.limit

@@ -1,4 +1,4 @@
-"""Whatever bytes a pool holds, every line is placed or listed; places point at what is there."""
+"""Every line of a pool of any bytes has a span or a failure; spans hold the line's content."""
 
 import tempfile
 from pathlib import Path

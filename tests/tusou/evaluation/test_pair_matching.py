@@ -54,7 +54,7 @@ def test_the_threshold_has_the_highest_accuracy(seed: int) -> None:
         ([0.1, 0.2, 0.6, 0.9], [0, 0, 1, 1], 0.4, 0.4),  # in the middle of the gap
         ([0.1, 0.2], [1, 1], 0.0, 0.1),  # all match
         ([0.1, 0.2], [0, 0], 0.2000001, 0.3),  # none matches
-        ([0.3, 0.3, 0.3], [0, 1, 1], 0.2, 0.3),  # equal scores are decided alike
+        ([0.3, 0.3, 0.3], [0, 1, 1], 0.2, 0.3),  # equal scores get the same decision
         ([0.3, 0.3, 0.3], [0, 0, 1], 0.3000001, 0.4),
     ],
 )

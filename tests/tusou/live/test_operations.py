@@ -11,7 +11,7 @@ from benchmarks.live_operations import bundle_run
 def test_random_operations_leave_no_difference(
     tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tusou.live.live_items._LEAST_GARBAGE", 20)
+    monkeypatch.setattr("tusou.live.live_items._LEAST_DEAD_ROWS", 20)
     monkeypatch.setattr("tusou.live.attribute_rows._BLOCK", 16)
     with bundle_run(tmp_path / "b", items=60, seed=seed) as run:
         for _ in range(120):

@@ -369,7 +369,7 @@ def test_changes_are_seen_in_all_attached_versions(bundle: Bundle, tmp_path: Pat
 def test_replacing_an_item_many_times_keeps_few_rows(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tusou.live.live_items._LEAST_GARBAGE", 8)
+    monkeypatch.setattr("tusou.live.live_items._LEAST_DEAD_ROWS", 8)
     store = LiveStore(tmp_path / "b", bundle)
     store.change(Patch("10", {"title": "凉鞋"}), upsert("a", 0))
     for n in range(1, 40):

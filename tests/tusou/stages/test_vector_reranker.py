@@ -126,9 +126,9 @@ def test_live_items_have_no_score_and_keep_none_when_they_are_compacted(
 
 
 def test_refuses_other_items(small: Path, larger: Path, tmp_path: Path) -> None:
-    strangers = make_bundle(tmp_path / "strangers", ["77", "78"], DEMO)
+    unrelated = make_bundle(tmp_path / "unrelated", ["77", "78"], DEMO)
     with pytest.raises(InvalidRequest, match="no item with the id"):
-        give_vectors(small, strangers)
+        give_vectors(small, unrelated)
 
 
 def test_a_damaged_bundle_gives_no_vectors(small: Path, tmp_path: Path) -> None:

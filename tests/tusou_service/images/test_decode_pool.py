@@ -207,7 +207,7 @@ def test_the_death_of_the_service_ends_its_decoders(tmp_path: Path) -> None:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:
             return
-        if state == "Z":  # nobody reaps an orphan where there is no init
+        if state == "Z":  # without init, an orphan is not reaped
             return
         ended.wait(0.01)
     pytest.fail("the decoder outlives its service")

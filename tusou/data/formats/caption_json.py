@@ -134,7 +134,7 @@ def _read_annotations(
 
 
 def _first(row: object, names: Sequence[str]) -> object:
-    """Return the first field that a row has; None if it has none, or is no object."""
+    """Return the first field that a row has; None if it has none, or is not an object."""
     if not isinstance(row, Mapping):
         return None
     return next((row[name] for name in names if name in row), None)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _WORDS, _POSITIONS = "token_embedding.weight", "positional_embedding"
-# Numbers beside the weights that only OpenAI's archives have, and masks that are no weights.
+# Numbers beside the weights that only OpenAI's archives have, and masks, which are not weights.
 _OPENAI, _MASK = "input_resolution", "attn_mask"
 _READ_ARRAYS = LazyImport("tusou.encoders.checkpoint:as_tensors")  # imports torch
 

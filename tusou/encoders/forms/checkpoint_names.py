@@ -9,7 +9,7 @@ from tusou.encoders.forms.layouts import Layouts
 
 T = TypeVar("T")
 
-# Where a training keeps the model's tensors: cn_clip, Lightning and ModelScope, DINO and timm,
+# Keys of the state dict in a checkpoint: cn_clip, Lightning and ModelScope, DINO and timm,
 # PyTorch's tutorials, DeepSpeed.
 _STATES = ("state_dict", "model", "model_state_dict", "module")
 # Prefixes: DistributedDataParallel, torch.compile, Lightning and others, ModelScope's fine-tuning.

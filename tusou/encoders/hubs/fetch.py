@@ -24,7 +24,7 @@ from tusou.encoders.hubs.local_models import (
     record_source,
     set_current,
 )
-from tusou.encoders.hubs.message import Wanted, describe_failure
+from tusou.encoders.hubs.message import RequestedFile, describe_failure
 from tusou.encoders.hubs.progress import ByteProgress, default_progress
 from tusou.encoders.hubs.published import id_on, published_id
 from tusou.encoders.hubs.select_files import Form, select_files
@@ -53,8 +53,8 @@ class Fetcher:
         root = self.settings.folder / hub.name / model_id
         folder = find_local(root, model.revision, form)
         if folder is None:
-            wanted = Wanted(model_id, None, root)
-            with self._failures_told(hub, wanted), locked(root / ".lock", self.progress):
+            requested = RequestedFile(model_id, None, root)
+            with self._failures_explained(hub, requested), locked(root / ".lock", self.progress):
                 folder = find_local(root, model.revision, form)
                 folder = folder or self._download_model(hub, model_id, model.revision, form, root)
         commit = folder.name.partition("-")[0]
@@ -69,14 +69,14 @@ class Fetcher:
         root = self.settings.folder / source.hub / source.id
         if is_complete(root, commit, "model"):
             return
-        wanted = Wanted(source.id, None, folder_of(root, commit, "model"))
+        requested = RequestedFile(source.id, None, folder_of(root, commit, "model"))
         with (
-            self._failures_told(hub, wanted),
+            self._failures_explained(hub, requested),
             locked(root / ".lock", self.progress),
             self._connect(hub) as connection,
         ):
             listing = _list(connection, hub, source.id, commit)
-            self._download_needed(connection, hub, source.id, listing, wanted.folder, "model")
+            self._download_needed(connection, hub, source.id, listing, requested.folder, "model")
             record_listing(root, commit, [file.name for file in listing.files])
 
     def fetch_published(
@@ -90,11 +90,11 @@ class Fetcher:
         name = chosen or (source.hub if source else self.settings.default)
         hub = self.settings.hubs[name]
         pinned = source.revision if source and source.hub == name else None
-        wanted = Wanted(published_id(model.name, name), MODELS[model.name], target.parent)
+        requested = RequestedFile(published_id(model.name, name), MODELS[model.name], target.parent)
         lock = target.with_name(f".{target.name}.lock")
-        with self._failures_told(hub, wanted), locked(lock, self.progress):
+        with self._failures_explained(hub, requested), locked(lock, self.progress):
             if not target.is_file():
-                self._download_published(hub, wanted, pinned, target)
+                self._download_published(hub, requested, pinned, target)
 
     def _download_model(
         self, hub: Hub, model_id: str, revision: str | None, form: Form, root: Path
@@ -130,19 +130,19 @@ class Fetcher:
         self._download_files(connection, hub, model_id, listing.revision, files)
 
     def _download_published(
-        self, hub: Hub, wanted: Wanted, revision: str | None, target: Path
+        self, hub: Hub, requested: RequestedFile, revision: str | None, target: Path
     ) -> None:
         with self._connect(hub) as connection:
-            listing = _list(connection, hub, wanted.model_id, revision)
-            files = [file for file in listing.files if file.name == wanted.file_name]
+            listing = _list(connection, hub, requested.model_id, revision)
+            files = [file for file in listing.files if file.name == requested.file_name]
             if not files:
-                raise HubError(f"{wanted.model_id} has no such file there")
-            wanted = replace(wanted, sha256=files[0].sha256)
-            with self._failures_told(hub, wanted):
+                raise HubError(f"{requested.model_id} has no such file there")
+            requested = replace(requested, sha256=files[0].sha256)
+            with self._failures_explained(hub, requested):
                 self._download_files(
-                    connection, hub, wanted.model_id, listing.revision, {target: files[0]}
+                    connection, hub, requested.model_id, listing.revision, {target: files[0]}
                 )
-        source = ModelSource(hub=hub.name, id=wanted.model_id, revision=listing.revision)
+        source = ModelSource(hub=hub.name, id=requested.model_id, revision=listing.revision)
         record_source(target, source, files[0].sha256 or sha256_of(target))
 
     def _download_files(
@@ -167,16 +167,16 @@ class Fetcher:
         return HubConnection(hub, self.patience)
 
     @contextmanager
-    def _failures_told(self, hub: Hub, wanted: Wanted) -> Iterator[None]:
+    def _failures_explained(self, hub: Hub, requested: RequestedFile) -> Iterator[None]:
         """Raise BadModel, with what to do, for a hub or a disk that fails."""
         try:
             yield
         except HubError as error:
             hubs = self.settings.with_first(hub)
-            raise BadModel(describe_failure(wanted, hubs, error)) from error
+            raise BadModel(describe_failure(requested, hubs, error)) from error
         except OSError as error:
             raise BadModel(
-                f"cannot store {wanted.label} in {wanted.folder}: {error.strerror}. What has "
+                f"cannot store {requested.label} in {requested.folder}: {error.strerror}. What has "
                 "arrived is kept, and the same command continues; TUSOU_MODELS names another folder"
             ) from error
 

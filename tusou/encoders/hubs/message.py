@@ -9,8 +9,8 @@ from tusou.encoders.hubs.published import id_on
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A file or a model that is to be downloaded, and the folder that it belongs in."""
+class RequestedFile:
+    """A file or a model to be downloaded, and the folder that it belongs in."""
 
     model_id: str
     file_name: str | None  # None: the files of the model
@@ -23,18 +23,18 @@ class Wanted:
         return self.file_name or self.model_id
 
 
-def describe_failure(wanted: Wanted, hubs: Sequence[Hub], error: HubError) -> str:
+def describe_failure(requested: RequestedFile, hubs: Sequence[Hub], error: HubError) -> str:
     """Return what failed and what to do; the first hub is the one that was asked."""
-    asked, other = hubs[0], hubs[1]
-    pages = " or ".join(hub.page_url(id_on(hub.name, wanted.model_id)) for hub in hubs)
-    name = wanted.file_name
-    folder = wanted.folder
+    hub, other = hubs[0], hubs[1]
+    pages = " or ".join(each.page_url(id_on(each.name, requested.model_id)) for each in hubs)
+    name = requested.file_name
+    folder = requested.folder
     what = name or "its files (config.json, the tokenizer's, the tensors)"
     use = f"into {folder}" if name else f"into a folder such as {folder}, and give it to --model"
-    digest = f"is {wanted.sha256}" if wanted.sha256 else "must be the one on its page there"
+    digest = f"is {requested.sha256}" if requested.sha256 else "must be the one on its page there"
     path = folder / name if name else "FOLDER"
     return (
-        f"could not download {wanted.label} from {asked.endpoint}: {error}. Try --hub "
+        f"could not download {requested.label} from {hub.endpoint}: {error}. Try --hub "
         f"{other.name}, or for huggingface a mirror (HF_ENDPOINT); or, with another machine, "
         f"download {what} from {pages} {use}. To check: the SHA-256 (sha256sum) {digest}, and "
         f"`tusou info {path}` reads it"

@@ -31,7 +31,7 @@ class MeasuredPrecision(BaseModel):
 
     openvino: str  # its version
     cores: int
-    # Of each work, such as "1 text": milliseconds for all of it.
+    # Milliseconds by task, such as "1 text".
     fp32: dict[str, float] = Field(min_length=1)
     bf16: dict[str, float] = Field(min_length=1)
 

@@ -13,7 +13,7 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import BadModel
 from tusou.encoders.base import Tokenizer, Tokens
 
-_SHIFT = 32  # a pair's key is its first id, shifted by so many bits, plus its second
+_SHIFT = 32  # a pair's key is its first id, shifted by this many bits, plus its second
 _SHORTEST = 1e-12  # a shorter sum has no direction
 
 RowNumbers = npt.NDArray[np.int64]

@@ -15,7 +15,7 @@ class SigmoidLoss(nn.Module):
 
     Without a bias, almost all pairs of a batch, which are wrong ones, begin with a large loss. The
     first batch chooses it so that as many pairs are expected to be correct as are; from then on it
-    is trained. It shifts all scores alike, so the saved model does not need it.
+    is trained. It shifts all scores equally, so the saved model does not need it.
     """
 
     def __init__(self) -> None:

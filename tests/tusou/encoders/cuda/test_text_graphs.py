@@ -63,7 +63,7 @@ def test_padding_changes_no_vector(plain: ClipTextEncoder, recorded: ClipTextEnc
 def test_padding_changes_no_vector_in_half_precision(
     tiny: "Sample", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a GPU: padding is masked by minus infinity, and nothing overflows."""
+    """Padding is masked by minus infinity as on a GPU, and nothing overflows."""
     # Half precision is slow on a CPU.
     monkeypatch.setattr("tusou.encoders.cuda.text_graphs._MAX_TOKENS", 128)
     encoder = encoder_of(tiny, "fp16")
@@ -219,7 +219,7 @@ def test_replays_on_a_gpu_give_the_same_vectors(
 
 @pytest.mark.gpu
 def test_an_encoder_outlives_another_recorded_beside_it(tiny: "Sample") -> None:
-    """As in a reload: destroying a graph frees memory that torch keeps by the graph's stream."""
+    """Destroying a graph, as a reload does, frees memory that torch keeps by its stream."""
     weights = find_weights(str(tiny.path))
     old, new = (load_text_encoder(weights, "cuda") for _ in range(2))
     old.warm_up()
