@@ -105,10 +105,10 @@ class Watcher:
             raise FileNotFoundError(
                 2, "the folder has lost the record of what was sent", self._state.path
             )
-        found, faults = find_images(self._folder)
+        images, faults = find_images(self._folder)
         for name, fault in faults.items():
             self._tell(name, fault)
-        return found
+        return images
 
     def _deletions(self, before: Mapping[str, FoundFile]) -> Iterator[_PlannedChange]:
         for item_id, sent in list(self._state.items.items()):

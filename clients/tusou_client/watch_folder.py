@@ -29,17 +29,17 @@ def find_images(folder: Path) -> tuple[dict[str, FoundFile], dict[str, str]]:
 
     Raises OSError if a folder cannot be read: its images are not gone.
     """
-    found: dict[str, FoundFile] = {}
+    images: dict[str, FoundFile] = {}
     faults: dict[str, str] = {}
     for written, name in list_image_names(folder).items():
         try:
             item_id = parse_item_id(os.fsencode(written))
-            found[item_id] = describe(folder, name)
+            images[item_id] = describe(folder, name)
         except FileNotFoundError:  # removed meanwhile, or a link to nothing
             continue
         except ValueError as error:
             faults[os.fsencode(name).decode(errors="replace")] = str(error)
-    return found, faults
+    return images, faults
 
 
 def describe(folder: Path, name: str) -> FoundFile:

@@ -95,7 +95,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     Preparation.parse(spec.prepare)
     shares = scale_weights(spec.weights, len(spec.models))
     precisions = split_names(spec.precision, len(spec.models))
-    found = _find_models(spec.models, progress)
+    models = _find_models(spec.models, progress)
     bank = _read_bank(spec)
     check_output(out)
     with lock_bundle(out):
@@ -107,7 +107,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
             bank.check(tower)
         towers = [
             resolve_encoder(each, tower, spec.device, precision)
-            for each, precision in zip(found, precisions, strict=True)
+            for each, precision in zip(models, precisions, strict=True)
         ]
         model = record_model(towers, shares)
         notice_licenses(model, progress)
@@ -122,7 +122,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
         inputs = _inputs(spec, towers, model.sha256)
         recipe = BundleRecipe(
             model,
-            tuple(found),
+            tuple(models),
             spec.index_request,
             prompts,
             None if spec.attributes is None else sha256_of(spec.attributes),
@@ -157,10 +157,10 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
 
 def _find_models(names: Sequence[str], progress: Progress) -> list[Weights]:
     """Find the models, and report those whose scores mean nothing yet."""
-    found = [find_weights(name) for name in names]
-    for note in filter(None, map(untrained_note, found)):
+    models = [find_weights(name) for name in names]
+    for note in filter(None, map(untrained_note, models)):
         progress.notice(note)
-    return found
+    return models
 
 
 def _build(

@@ -22,8 +22,8 @@ def notice_stages(before: Bundle | None, bundle: Bundle, progress: Progress) -> 
     """Name the stages of the previous version that the new one lacks."""
     if before is None:
         return
-    kept = bundle.manifest.stages.names
-    lost = [name for name in before.manifest.stages.names if name not in kept]
+    names = bundle.manifest.stages.names
+    lost = [name for name in before.manifest.stages.names if name not in names]
     if lost:
         progress.notice(
             f"the previous version had stages that this one lacks: {', '.join(lost)}; "

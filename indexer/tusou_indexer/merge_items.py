@@ -106,10 +106,10 @@ def _write_contents(snapshot: LiveSnapshot, keys: Ids, folder: Path) -> None:
     """Write the spans of row keys, and the contents of those that are not in the source."""
     bundle = snapshot.bundle
     source_files = bundle.manifest.source.files
-    kept = keys[keys < snapshot.version_size]
+    version_keys = keys[keys < snapshot.version_size]
     spans = np.zeros((len(keys), 4), np.int64)
-    spans[: len(kept)] = bundle.spans[kept]
-    spans[len(kept) :, 0] = source_files
+    spans[: len(version_keys)] = bundle.spans[version_keys]
+    spans[len(version_keys) :, 0] = source_files
     was_live = np.flatnonzero(spans[:, 0] == source_files)
     if len(was_live):
         with create_file(folder / LIVE_IMAGES) as file:
@@ -126,21 +126,23 @@ def _write_digests(snapshot: LiveSnapshot, keys: Ids, path: Path) -> None:
     """
     bundle = snapshot.bundle
     before = read_content_digests(bundle.path(CONTENT), bundle.item_count)
-    kept = keys[keys < snapshot.version_size]
+    version_keys = keys[keys < snapshot.version_size]
     digests = np.zeros((len(keys), before.shape[1]), before.dtype)
-    digests[: len(kept)] = before[kept]
+    digests[: len(version_keys)] = before[version_keys]
     save_array(path, digests)
 
 
 def _write_rerank_vectors(snapshot: LiveSnapshot, keys: Ids, path: Path) -> None:
     """Write a larger model's vectors; zeros for live items, which it has not encoded."""
     before = open_rerank_vectors(snapshot.bundle)
-    kept = keys[keys < snapshot.version_size]
+    version_keys = keys[keys < snapshot.version_size]
     with create_file(path) as file:
         file.write(array_header(VECTOR_TYPE, (len(keys), before.dim)))
-        for start in range(0, len(kept), _BLOCK):
-            file.write(before.rows(kept[start : start + _BLOCK]).data)
-        file.write(bytes((len(keys) - len(kept)) * before.dim * np.dtype(VECTOR_TYPE).itemsize))
+        for start in range(0, len(version_keys), _BLOCK):
+            file.write(before.rows(version_keys[start : start + _BLOCK]).data)
+        file.write(
+            bytes((len(keys) - len(version_keys)) * before.dim * np.dtype(VECTOR_TYPE).itemsize)
+        )
 
 
 def _append(file: BinaryIO, content: bytes) -> tuple[int, int, int]:

@@ -23,9 +23,9 @@ class ModelShards:
         """Return a shard, without what was reused; CorruptBundle if one has changed."""
         shards = [store.read(number) for store in self.stores]
         rows = _common_rows(shards)
-        kept = [np.isin(shard.rows, rows, assume_unique=True) for shard in shards]
-        checks, contents = shards[0].checks[kept[0]], shards[0].contents[kept[0]]
-        for shard, mine in zip(shards[1:], kept[1:], strict=True):
+        masks = [np.isin(shard.rows, rows, assume_unique=True) for shard in shards]
+        checks, contents = shards[0].checks[masks[0]], shards[0].contents[masks[0]]
+        for shard, mine in zip(shards[1:], masks[1:], strict=True):
             if not np.array_equal(shard.contents[mine], contents):
                 raise CorruptBundle(
                     "the source changed while one model after the other encoded it; run "

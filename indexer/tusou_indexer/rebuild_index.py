@@ -28,8 +28,8 @@ def rebuild_index(manifest: Manifest, folder: Path, vectors: Vectors) -> TunedIn
 
     def probes() -> Vectors:
         if manifest.items == "texts":
-            found = ContentEncoder(manifest).weights
-            return image_probes(found.members, found.weights)
+            ensemble = ContentEncoder(manifest).weights
+            return image_probes(ensemble.members, ensemble.weights)
         return text_probes(reference_encoder(manifest))
 
     return build_version_index(vectors, request, probes, folder)

@@ -103,8 +103,8 @@ def set_vectors(bundle: Bundle, other: Path, folder: Path) -> StageChange:
 def _matching_keys(bundle: Bundle, larger: Bundle) -> Ids:
     """Return the row keys that the items have in the other bundle, -1 for those it lacks, (n,)."""
     ids = (str(bundle.ids.at(key)) for key in range(bundle.item_count))
-    found = (larger.ids.key(item_id) for item_id in ids)
-    return np.array([-1 if key is None else key for key in found], np.int64)
+    matching_keys = (larger.ids.key(item_id) for item_id in ids)
+    return np.array([-1 if key is None else key for key in matching_keys], np.int64)
 
 
 def _copy_vectors(larger: Bundle, keys: Ids, path: Path) -> None:

@@ -154,8 +154,8 @@ def _find(versions: Sequence[ReusableVersion], digests: _Digests) -> tuple[Ids, 
     owners, keys = (np.full(len(digests), -1, np.int64) for _ in range(2))
     for position, version in enumerate(versions):
         left = np.flatnonzero((keys < 0) & (digests != b""))  # empty: the row has no content
-        keys[left] = found = version.find(digests[left])
-        owners[left[found >= 0]] = position
+        keys[left] = matches = version.find(digests[left])
+        owners[left[matches >= 0]] = position
     return owners, keys
 
 

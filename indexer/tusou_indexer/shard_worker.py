@@ -122,11 +122,13 @@ class ShardWorker:
 
 
 def _check_libraries(backend: str, expected: dict[str, str]) -> None:
-    found = library_versions(backend)
-    if found == expected:
+    installed = library_versions(backend)
+    if installed == expected:
         return
     differing = sorted(
-        name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
+        name
+        for name in expected.keys() | installed.keys()
+        if expected.get(name) != installed.get(name)
     )
-    wanted = ", ".join(f"{name} {expected.get(name, 'not installed')}" for name in differing)
-    raise MissingDependency(f"the build needs the same libraries on every node: {wanted}")
+    requirements = ", ".join(f"{name} {expected.get(name, 'not installed')}" for name in differing)
+    raise MissingDependency(f"the build needs the same libraries on every node: {requirements}")

@@ -290,9 +290,9 @@ def _count_codes(codes: Codes, values: Texts | Booleans, limit: int) -> list[Val
 
 def _top(counts: npt.NDArray[np.int64], limit: int) -> npt.NDArray[np.int64]:
     """Return the positions of the largest counts, largest first, then by position."""
-    some = np.flatnonzero(counts)
-    if len(some) > limit:
-        least = np.partition(counts[some], len(some) - limit)[len(some) - limit]
-        some = some[counts[some] >= least]
-    order = np.argsort(-counts[some], kind="stable")
-    return some[order[:limit]]
+    positions = np.flatnonzero(counts)
+    if len(positions) > limit:
+        least = np.partition(counts[positions], len(positions) - limit)[len(positions) - limit]
+        positions = positions[counts[positions] >= least]
+    order = np.argsort(-counts[positions], kind="stable")
+    return positions[order[:limit]]

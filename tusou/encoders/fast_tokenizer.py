@@ -47,9 +47,9 @@ class FastTokenizer:
     def prepare(self, texts: Sequence[str]) -> Tokens:
         """Tokenise a batch; texts are padded (0) to its longest, not to the whole context."""
         rows = [self._encode(text) for text in texts]
-        kept = [self._without_padding(self._cut(row)) for row in rows]
-        ids = np.zeros((len(rows), max(map(len, kept), default=0)), np.int64)
-        for padded, row in zip(ids, kept, strict=True):
+        cut_rows = [self._without_padding(self._cut(row)) for row in rows]
+        ids = np.zeros((len(rows), max(map(len, cut_rows), default=0)), np.int64)
+        for padded, row in zip(ids, cut_rows, strict=True):
             padded[: len(row)] = row
             padded[: len(row)] += self.first_id
         return Tokens(ids, tuple(len(row) > self.context for row in rows))

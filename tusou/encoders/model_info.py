@@ -134,7 +134,7 @@ def describe_model(model: str) -> ModelFacts:
         conversion,
         training,
         soup if soup and soup.sha256 == weights.digest else None,
-        {tower: found for tower, found in measured.items() if found is not None},
+        {tower: measurement for tower, measurement in measured.items() if measurement is not None},
     )
 
 

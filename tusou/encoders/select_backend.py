@@ -195,7 +195,7 @@ def _pick_backend(backend: str, shape: TowerShape, device: str, precision: str) 
         if openvino_error:
             raise openvino_error
         return "openvino"
-    # Where OpenVINO is the faster: see docs/performance.md.
+    # docs/performance.md has the measurements.
     openvino_is_faster = is_x86() and shape.gains_from_compiling and not openvino_error
     return "openvino" if backend == "auto" and openvino_is_faster else "torch"
 

@@ -55,8 +55,8 @@ def judged_share(query: JudgedRanking, k: int) -> float:
 def condense(query: JudgedRanking) -> JudgedRanking:
     """Return a ranking without the items that have no judgment."""
     judged = _judgments(query)
-    kept = [item for item in query.ranked if judged.get(item, _UNJUDGED) >= 0]
-    return replace(query, ranked=kept)
+    judged_items = [item for item in query.ranked if judged.get(item, _UNJUDGED) >= 0]
+    return replace(query, ranked=judged_items)
 
 
 def bpref(query: JudgedRanking) -> float:

@@ -47,10 +47,10 @@ def choose_threshold(scores: Values, matches: Labels) -> float:
     longest range of scores that decides as well.
     """
     order = np.argsort(scores, kind="stable")
-    ordered, found = scores[order], matches[order]
+    ordered, is_match = scores[order], matches[order]
     # Correct decisions if all pairs from a position on match.
-    correct = np.concatenate([[0], np.cumsum(~found)]) + np.concatenate(
-        [np.cumsum(found[::-1])[::-1], [0]]
+    correct = np.concatenate([[0], np.cumsum(~is_match)]) + np.concatenate(
+        [np.cumsum(is_match[::-1])[::-1], [0]]
     )
     edges = np.concatenate([[-np.inf], ordered, [np.inf]])
     possible = edges[:-1] < edges[1:]  # equal scores get the same decision

@@ -49,13 +49,13 @@ def estimate_metrics(
     table = _WeightTable.of(queries, depth)
     estimates: dict[str, EstimatedShare] = {}
     for k in (k for k in KS + DEEPER_KS if k <= depth):
-        found = table.correct[:, :k].sum(axis=1)
+        hits = table.correct[:, :k].sum(axis=1)
         unseen = table.unseen_weight(k, 1 / rarest - 1)
-        precision = mean_interval(found / k, unseen / k)
-        estimates[f"estimated_precision@{k}"] = EstimatedShare(float(found.mean()) / k, precision)
-        recall = share_interval(found, np.maximum(correct - found, 0.0), unseen, 1 / rarest - 1)
+        precision = mean_interval(hits / k, unseen / k)
+        estimates[f"estimated_precision@{k}"] = EstimatedShare(float(hits.mean()) / k, precision)
+        recall = share_interval(hits, np.maximum(correct - hits, 0.0), unseen, 1 / rarest - 1)
         total = float(correct.sum())
-        share = float(found.sum()) / total if total else 0.0
+        share = float(hits.sum()) / total if total else 0.0
         estimates[f"estimated_recall@{k}"] = EstimatedShare(share, recall)
     return estimates
 

@@ -143,10 +143,10 @@ class FaissIndex:
     ) -> list[Neighbors | None]:
         with self._lock, faiss_threads(1 if self._is_short(queries) else 0):
             depth = max(min(width, self._max_k), self._min_k)
-            found = self._index.search(queries, depth * self._k_factor)[1]
+            candidates = self._index.search(queries, depth * self._k_factor)[1]
             return [
                 self._best_selected(queries[row : row + 1], keys[keys >= 0], counts[row], mask)
-                for row, (keys, mask) in enumerate(zip(found, masks, strict=True))
+                for row, (keys, mask) in enumerate(zip(candidates, masks, strict=True))
             ]
 
     def _best_selected(

@@ -42,9 +42,9 @@ class SharedTraining:
         """Keep what a trained index has."""
         projection, lists = _projection(index), _lists(index)
         if projection is not None:
-            kept = faiss.PCAMatrix(projection.d_in, projection.d_out)
-            kept.copy_from(projection)
-            self._projections[_kind(projection)] = kept
+            matrix = faiss.PCAMatrix(projection.d_in, projection.d_out)
+            matrix.copy_from(projection)
+            self._projections[_kind(projection)] = matrix
         if lists is not None:
             centres = lists.quantizer.reconstruct_n(0, lists.nlist)
             self._centres[_kind(projection), _kind(lists)] = centres

@@ -16,8 +16,8 @@ from tusou.indexes.refined_search import inner_products
 _BLOCK = 8192
 # Vectors compared at once where they are.
 _IN_PLACE_BLOCK = 1 << 20
-# From this many queries on, copying the vectors for a matrix product is faster than comparing each
-# query with them in place.
+# The number of queries from which copying the vectors for a matrix product is faster than
+# comparing each query with them in place.
 _PRODUCT_QUERIES = 8
 # A matrix product adds in another order; unit vectors differ by less than this.
 _ROUNDING = 1e-5

@@ -123,11 +123,11 @@ class LogScan:
         data = b""
         while chunk := self._file.read(_SEARCHED):
             data = data[-FRAME_BYTES:] + chunk
-            found = data.find(_MARKER)
-            while found >= 0:
-                if _unpack_frame(data[found : found + FRAME_BYTES]) is not None:
+            offset = data.find(_MARKER)
+            while offset >= 0:
+                if _unpack_frame(data[offset : offset + FRAME_BYTES]) is not None:
                     raise self._damage("a damaged record before others")
-                found = data.find(_MARKER, found + 1)
+                offset = data.find(_MARKER, offset + 1)
 
     def _read_header(self) -> LogHeader:
         self._file.seek(0)

@@ -170,11 +170,11 @@ class LiveItems:
             values, added = {}, {}
             for name, value in attributes.items():
                 try:
-                    one = check_attributes({name: value}, {**self._schema, **added})
+                    result = check_attributes({name: value}, {**self._schema, **added})
                 except InvalidRequest:
                     self.skipped += 1
                     continue
-                values, added = values | one[0], added | one[1]
+                values, added = values | result[0], added | result[1]
         self._schema |= added
         return values
 
@@ -215,8 +215,8 @@ def patched(
 ) -> Attributes:
     """Return attributes with those of a patch, checked; None removes one."""
     values = check({name: value for name, value in patch.items() if value is not None})
-    kept = {name: value for name, value in attributes.items() if name not in patch}
-    return {**kept, **values}
+    others = {name: value for name, value in attributes.items() if name not in patch}
+    return {**others, **values}
 
 
 def _mask(flags: bytearray) -> Mask:

@@ -118,10 +118,10 @@ class LiveLog:
         """
         if position <= self.base:
             return
-        kept = bisect_right(self._lasts, position)
-        begin = self._ends[kept - 1] if kept else HEADER_BYTES
+        cut = bisect_right(self._lasts, position)
+        begin = self._ends[cut - 1] if cut else HEADER_BYTES
         # Frames are kept whole, so the first one may begin before the position.
-        base = position if kept == len(self._lasts) else min(position, self._first(kept) - 1)
+        base = position if cut == len(self._lasts) else min(position, self._first(cut) - 1)
         new = LogHeader(base, self._file.logical(begin))
         path = self._file.path
         temporary = temporary_of(path)
@@ -140,8 +140,8 @@ class LiveLog:
         removed = begin - HEADER_BYTES
         self._file = trimmed
         self._size -= removed
-        self._lasts = self._lasts[kept:]
-        self._ends = array("q", (end - removed for end in self._ends[kept:]))
+        self._lasts = self._lasts[cut:]
+        self._ends = array("q", (end - removed for end in self._ends[cut:]))
         self.position = max(self.position, position)
         sync(self._folder)
 

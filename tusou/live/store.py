@@ -142,11 +142,11 @@ class LiveStore:
         """
         with self._lock:
             snapshot = self._current.snapshot
-            found = snapshot.ids(snapshot.mask(selected), limit=snapshot.size)
-            if found:
-                batch = [Delete(str(item_id)) for _, item_id in found]
+            items = snapshot.ids(snapshot.mask(selected), limit=snapshot.size)
+            if items:
+                batch = [Delete(str(item_id)) for _, item_id in items]
                 self._apply(self._log.position + 1, self._log.append([batch]))
-            return len(found)
+            return len(items)
 
     def _apply(self, first: int, batches: Sequence[LoggedBatch]) -> None:
         for version, items in list(self._versions.items()):

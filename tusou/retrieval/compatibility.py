@@ -27,12 +27,12 @@ def find_bundle_weights(manifest: Manifest, locations: Sequence[str] = ()) -> Mo
     given = {weights.digest: weights for weights in (_find(parts, text) for text in locations)}
     for weights in given.values():
         _check_made(parts, weights)
-    found = []
+    members = []
     for part in parts:
         weights = given.get(part.sha256) or _find((part,), part.location)
         _check_made((part,), weights)
-        found.append(weights)
-    return ModelWeights(tuple(found), tuple(part.weight for part in parts))
+        members.append(weights)
+    return ModelWeights(tuple(members), tuple(part.weight for part in parts))
 
 
 def split_locations(manifest: Manifest, model: str | None) -> list[str]:

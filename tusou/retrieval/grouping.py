@@ -97,8 +97,8 @@ class NearDuplicates:
         return [members[key] for key in keys]
 
     def _near(self, key: int, vector: Vectors, candidates: Sequence[int]) -> Ids:
-        found = np.array([key, *(other for other in candidates if other != key)], np.int64)
-        near: Ids = found[_cosines(self._read(found.tolist()), vector) >= NEAR_DUPLICATE_COSINE]
+        keys = np.array([key, *(other for other in candidates if other != key)], np.int64)
+        near: Ids = keys[_cosines(self._read(keys.tolist()), vector) >= NEAR_DUPLICATE_COSINE]
         return near
 
 
@@ -110,8 +110,8 @@ class BothGroupings:
 
     def shown(self, keys: Sequence[int], count: int) -> list[int]:
         best = self._values.shown(keys, len(keys))
-        kept = self._duplicates.shown([keys[position] for position in best], count)
-        return [best[position] for position in kept]
+        shown = self._duplicates.shown([keys[position] for position in best], count)
+        return [best[position] for position in shown]
 
     def members(self, keys: Sequence[int], selection: Selection) -> list[Ids]:
         pairs = zip(

@@ -313,9 +313,9 @@ class SearchPipeline:
         a query without a waiting caller is not searched and has DeadlineExceeded as its outcome.
         """
         marks = [perf_counter()]
-        asked = [text for query in queries for text in query.texts]
-        tokens = self._encoder.prepare(asked)
-        unknown = iter(self._encoder.unknown_share(asked))
+        query_texts = [text for query in queries for text in query.texts]
+        tokens = self._encoder.prepare(query_texts)
+        unknown = iter(self._encoder.unknown_share(query_texts))
         marks.append(perf_counter())
         vectors, cache_hits = self._cache.encode(tokens)
         texts = zip(vectors, tokens.truncated, strict=True)
@@ -344,8 +344,8 @@ class SearchPipeline:
             batch = self.stages.adjust(items, [prepared[position] for position in positions])
             adjusting += perf_counter() - started
             pages = find_pages(items, batch)
-            found = map(partial(self.stages.outcome, items), batch, pages)
-            outcomes |= zip(positions, found, strict=True)
+            batch_outcomes = map(partial(self.stages.outcome, items), batch, pages)
+            outcomes |= zip(positions, batch_outcomes, strict=True)
         marks.append(perf_counter())
         seconds = (after - before for before, after in pairwise(marks))
         times = dict(zip(("tokenise", "encode", "search"), seconds, strict=True))

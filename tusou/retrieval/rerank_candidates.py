@@ -57,8 +57,10 @@ Outcome: TypeAlias = Hits | RerankCandidates | TusouError
 
 def positive_texts(query: Query) -> tuple[str, ...]:
     """Return the texts that a query searches for, without those that it refuses."""
-    wanted = (part for part in query.parts if part.weight > 0 and not isinstance(part, ItemPart))
-    return tuple(part.text for part in wanted if part.text is not None)
+    positive_parts = (
+        part for part in query.parts if part.weight > 0 and not isinstance(part, ItemPart)
+    )
+    return tuple(part.text for part in positive_parts if part.text is not None)
 
 
 def rerank_task(

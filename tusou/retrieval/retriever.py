@@ -188,8 +188,8 @@ def _search_group(
     if (selecting := _selecting(index)) is not None:
         counts = [request.needed for request in requests]
         masks = [selection.mask for selection in selections]
-        found = selecting.search_selected(_stack(requests), counts, width, masks)
-        for request, selection, best in zip(requests, selections, found, strict=True):
+        rankings = selecting.search_selected(_stack(requests), counts, width, masks)
+        for request, selection, best in zip(requests, selections, rankings, strict=True):
             if best is None:
                 yield None, False
             else:

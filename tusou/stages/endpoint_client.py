@@ -148,8 +148,8 @@ class ChatClient:
     async def _try(self, body: dict[str, Any]) -> Completion:
         for form in range(self._form, len(_OPTIONAL)):
             left_out = {*_OPTIONAL[0]}.difference(_OPTIONAL[form])
-            asked = {name: value for name, value in body.items() if name not in left_out}
-            data = json.dumps(asked, ensure_ascii=False).encode(errors="replace")
+            fields = {name: value for name, value in body.items() if name not in left_out}
+            data = json.dumps(fields, ensure_ascii=False).encode(errors="replace")
             reply = await self._http.post(data)
             if reply.status in _MISUNDERSTOOD and form < len(_OPTIONAL) - 1:
                 continue

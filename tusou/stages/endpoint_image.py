@@ -30,8 +30,8 @@ class ImageCache:
 
     def uri(self, digest: bytes, data: bytes) -> str:
         """Return the data URI of an image, which its digest identifies; BadImage."""
-        if (kept := self.get(digest)) is not None:
-            return kept
+        if (cached := self.get(digest)) is not None:
+            return cached
         uri = to_data_uri(data, self._side)
         with self._lock:
             if digest not in self._uris:

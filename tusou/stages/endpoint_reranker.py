@@ -119,14 +119,19 @@ class EndpointReranker:
         cached = [each for each in candidates if each.key in known]
         if cached:
             yield [each.position for each in cached], [known[each.key] for each in cached]
-        asked = [each for each in candidates if each.key not in known]
-        yield from self._ask(task.texts, asked, deadline, failing=not cached)
+        uncached = [each for each in candidates if each.key not in known]
+        yield from self._ask(task.texts, uncached, deadline, failing=not cached)
 
     def _ask(
-        self, texts: Sequence[str], asked: Sequence[_Candidate], deadline: float, *, failing: bool
+        self,
+        texts: Sequence[str],
+        candidates: Sequence[_Candidate],
+        deadline: float,
+        *,
+        failing: bool,
     ) -> Iterator[ScoredPart]:
         size = 1 if self._spec.mode == "pointwise" else self._spec.group_size
-        groups = [asked[start : start + size] for start in range(0, len(asked), size)]
+        groups = [candidates[start : start + size] for start in range(0, len(candidates), size)]
         whole = len(groups) == 1
         futures = [
             self._thread.submit(self._grade(texts, group, deadline, whole=whole))

@@ -80,7 +80,7 @@ class VectorReranker:
 
 def _find_weights(model: Model) -> ModelWeights:
     """Find the weights of a model; IncompatibleBundle unless they made the vectors."""
-    found = []
+    members = []
     for part in model.parts:
         try:
             weights = find_weights(part.location, source=part.source)
@@ -98,8 +98,8 @@ def _find_weights(model: Model) -> ModelWeights:
             raise IncompatibleBundle(
                 f"the settings of {part.name}, for reranking, are others: {'; '.join(differing)}"
             )
-        found.append(weights)
-    return ModelWeights(tuple(found), tuple(part.weight for part in model.parts))
+        members.append(weights)
+    return ModelWeights(tuple(members), tuple(part.weight for part in model.parts))
 
 
 def _encode(encoder: TextEncoder, texts: tuple[str, ...]) -> Vectors:

@@ -56,10 +56,10 @@ def fit_curves(
     known = np.all([np.isfinite(values) for values in hits.values()], axis=0)
     known_hits: FeatureTable = {name: values[known] for name, values in hits.items()}
     firsts = _stack([_of_first(table) for table in tables])
-    found = np.array([sample.right.any() for sample in samples], np.float64)
+    right_answers = np.array([sample.right.any() for sample in samples], np.float64)
     return RelevanceCurves(
         hit=fit_curve(known_hits, right[known], kind),
-        answer=fit_curve(firsts, found, kind),
+        answer=fit_curve(firsts, right_answers, kind),
         threshold=threshold,
     )
 
@@ -110,12 +110,15 @@ def _predictions(
 ) -> Predictions:
     depth = max(len(sample.right) for answer in answers for sample in answer.both)
     return Predictions(
-        np.array([np.concatenate([_pad(one.hits, depth) for one in pair]) for pair in pairs]),
+        np.array([np.concatenate([_pad(each.hits, depth) for each in pair]) for pair in pairs]),
         np.array(
-            [np.concatenate([_pad(one.right, depth) for one in answer.both]) for answer in answers]
+            [
+                np.concatenate([_pad(each.right, depth) for each in answer.both])
+                for answer in answers
+            ]
         ),
-        np.array([[one.answer for one in pair] for pair in pairs]),
-        np.array([[float(one.right.any()) for one in answer.both] for answer in answers]),
+        np.array([[each.answer for each in pair] for pair in pairs]),
+        np.array([[float(each.right.any()) for each in answer.both] for answer in answers]),
     )
 
 

@@ -148,8 +148,8 @@ def _with_right_items(pipeline: SearchPipeline, answers: Path | str) -> tuple[Ju
     texts = pipeline.bundle.items == "texts"
     judgments = read_judgments(answers, "image_to_text" if texts else "text_to_image")
     if (judgments.direction == "image_to_text") != texts:
-        wanted = "texts" if judgments.direction == "image_to_text" else "images"
-        raise BadDataset(f"{judgments.path} asks for {wanted}, and the bundle does not hold them")
+        kind = "texts" if judgments.direction == "image_to_text" else "images"
+        raise BadDataset(f"{judgments.path} asks for {kind}, and the bundle does not hold them")
     ids = pipeline.bundle.ids
     rows = tuple(
         row for row in judgments.rows if any(ids.key(str(item)) is not None for item in row.correct)

@@ -88,14 +88,14 @@ def search_all(
     pipeline: SearchPipeline, judgments: Judgments, queries: Sequence[Query], progress: Progress
 ) -> list[Hits]:
     """Search for the query of each row, as `search_queries` does, with all scores of a reranker."""
-    found = search_queries(pipeline, judgments, queries, progress)
-    for row, hits in zip(judgments.rows, found, strict=True):
+    results = search_queries(pipeline, judgments, queries, progress)
+    for row, hits in zip(judgments.rows, results, strict=True):
         if hits.rerank == "partial":
             raise InvalidRequest(
                 f"{judgments.locate(row)}: the reranker's scores are partial; calibrate again when "
                 "it works"
             )
-    return found
+    return results
 
 
 def judge_answers(

@@ -67,8 +67,8 @@ def check_bundle(root: Path, queries: Path, progress: Progress) -> CheckReport:
     pipeline = SearchPipeline.open(root)
     if pipeline.bundle.items != "images":
         raise BadDataset(f"{root} holds texts; the hubness of a bundle of images can be checked")
-    asked = read_text_queries(read_judgments(queries), K, interpret=True)
-    hubness = _measure(pipeline, asked, progress)
+    text_queries = read_text_queries(read_judgments(queries), K, interpret=True)
+    hubness = _measure(pipeline, text_queries, progress)
     findings = Findings()
     images = tuple(_images(pipeline.bundle, hubness.ranked))
     _add_finding(hubness.ranked, images, findings)
@@ -139,16 +139,16 @@ def _named(pipeline: SearchPipeline, occurrences: Ids, queries: int) -> Hubness:
 def _add_finding(hubness: Hubness, images: Sequence[ScannedImage], findings: Findings) -> None:
     mean = sum(count * items for count, items in hubness.occurrences.items()) / hubness.items
     limit = max(HUB_SHARE * hubness.queries, HUB_MULTIPLE * mean, _LEAST_QUERIES)
-    found = [f"{item_id}: {count} of {hubness.queries} queries" for item_id, count in hubness.hubs]
+    lines = [f"{item_id}: {count} of {hubness.queries} queries" for item_id, count in hubness.hubs]
     hubs = sum(items for count, items in hubness.occurrences.items() if count >= limit)
     share = f"{100 * HUB_SHARE:g} %"
     message = f"hubs: items in the top {hubness.k} of {share} of the queries or more"
     positions = range(len(images))
     if hubs:
-        findings.add("warning", "hubs", "bundle", found, message, count=hubs, images=positions)
+        findings.add("warning", "hubs", "bundle", lines, message, count=hubs, images=positions)
         return
     message = f"no hub; the items most often in the top {hubness.k}"
-    findings.add("note", "hubs", "bundle", found, message, images=positions)
+    findings.add("note", "hubs", "bundle", lines, message, images=positions)
 
 
 def _images(bundle: Bundle, hubness: Hubness) -> Iterator[ScannedImage]:

@@ -104,8 +104,8 @@ def _frequent(
 ) -> npt.NDArray[np.int64]:
     """Return the keys that occur `least` times, ascending; the most frequent ones of too many."""
     values, counts = np.unique(keys, return_counts=True)
-    kept = (counts >= least) & ~np.isin(values, leave_out)
-    values, counts = values[kept], counts[kept]
+    mask = (counts >= least) & ~np.isin(values, leave_out)
+    values, counts = values[mask], counts[mask]
     if most is not None and len(values) > most:
         values = values[np.argsort(-counts, kind="stable")[:most]]
     return np.sort(values)

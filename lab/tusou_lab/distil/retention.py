@@ -58,11 +58,11 @@ def measure_retention(
     """Search for the same texts with both, as they are served, without rerankers."""
     progress.begin("measuring the retention", 2 * len(held_out))
     queries = [Query.of_text(text, _DEPTH, interpret=False) for text in held_out]
-    found = [_search(pipeline, queries, progress) for pipeline in (teacher, student)]
+    results = [_search(pipeline, queries, progress) for pipeline in (teacher, student)]
     vectors = [_vectors(pipeline, held_out) for pipeline in (teacher, student)]
     columns = {
         "cosine": (vectors[0] * vectors[1]).sum(axis=1).astype(np.float64),
-        "overlap": np.array([_overlap(*pair) for pair in zip(*found, strict=True)]),
+        "overlap": np.array([_overlap(*pair) for pair in zip(*results, strict=True)]),
     }
     bounds = intervals(columns)
     figures = {name: _figure(values, bounds[name]) for name, values in columns.items()}
@@ -117,15 +117,15 @@ def _mean_recalls(hits: Sequence[Hits], judgments: Judgments) -> Values:
 def _search(
     pipeline: SearchPipeline, queries: Sequence[Query], progress: Progress
 ) -> list[set[object]]:
-    found: list[set[object]] = []
+    results: list[set[object]] = []
     for start in range(0, len(queries), _BATCH):
         batch = [replace(query, rerank=False) for query in queries[start : start + _BATCH]]
         for hits in pipeline.search(batch).hits:
             if isinstance(hits, TusouError):
                 raise hits
-            found.append({*hits.item_ids})
+            results.append({*hits.item_ids})
         progress.advance(len(batch))
-    return found
+    return results
 
 
 def _vectors(pipeline: SearchPipeline, texts: Sequence[str]) -> np.ndarray[tuple[int, int]]:

@@ -32,10 +32,10 @@ def read_texts(
     """
     texts: dict[str, None] = {}
     for source in sources:
-        found = normal_texts(query.text for query in open_dataset(source).queries())
-        if not found:
+        source_texts = normal_texts(query.text for query in open_dataset(source).queries())
+        if not source_texts:
             raise BadDataset(f"{source} holds no query that can be searched for")
-        texts |= dict.fromkeys(found)
+        texts |= dict.fromkeys(source_texts)
     left_out = {*normal_texts(judged)}
     usable = [text for text in texts if text not in left_out]
     if len(usable) < MIN_TEXTS:

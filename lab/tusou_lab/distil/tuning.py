@@ -38,8 +38,8 @@ def tune_index(bundle: Bundle, queries: Vectors) -> StudentTuning | None:
     tried: list[tuple[str, float]] = []
     for tuning in _tunings(spec):
         index.tune(tuning)
-        found = index.search(queries, _K).ids
-        tried.append((tuning, index_recall(pool, queries, found, exact, _K)))
+        ids = index.search(queries, _K).ids
+        tried.append((tuning, index_recall(pool, queries, ids, exact, _K)))
         if tried[-1][1] >= target:
             break
     tuning, recall = max(tried, key=lambda trial: (trial[1] >= target, trial[1]))

@@ -56,8 +56,8 @@ class ClipJudge:
         self._calibration = Calibration(_check(content, root))
         manifest = self.bundle.manifest
         files = [manifest.files[name].sha256 for name in (CALIBRATION, VECTORS)]
-        told = [model_digests(self.bundle), manifest.templates, files, thresholds]
-        digest = sha256(json.dumps(told, ensure_ascii=False).encode()).hexdigest()[:12]
+        identity = [model_digests(self.bundle), manifest.templates, files, thresholds]
+        digest = sha256(json.dumps(identity, ensure_ascii=False).encode()).hexdigest()[:12]
         self.name = f"clip:{self.bundle.model_name}@{digest}"
 
     @property

@@ -23,17 +23,17 @@ def ask_in_flight(
     raised once all answers before it were yielded.
     """
     answers: SimpleQueue[R | _End] = SimpleQueue()
-    asked = thread.submit(_ask_all(ask, iter(items), min(limit, len(items)), answers))
+    future = thread.submit(_ask_all(ask, iter(items), min(limit, len(items)), answers))
     try:
         while True:
             batch, ended = _take(answers)
             if batch:
                 yield batch
             if ended:
-                asked.result()
+                future.result()
                 return
     finally:
-        asked.cancel()
+        future.cancel()
 
 
 class _End:

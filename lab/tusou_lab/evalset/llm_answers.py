@@ -51,5 +51,5 @@ def _field(answer: str, name: str) -> str | None:
         value: Any = json.JSONDecoder().raw_decode(text, start)[0] if start >= 0 else None
     except (ValueError, RecursionError):
         return None
-    found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, str) else None
+    content = value.get(name) if isinstance(value, dict) else None
+    return content if isinstance(content, str) else None

@@ -102,11 +102,11 @@ class LlmAsker:
         progress.begin(label, len(set(keys)), len(set(keys)) - len(missing))
         if missing:
             asyncio.run(self._ask_all(missing, read, progress))
-        found = {key: read(self._answers[key].answer) for key in dict.fromkeys(keys)}
-        self._used |= {key: value is not None for key, value in found.items()}
+        values = {key: read(self._answers[key].answer) for key in dict.fromkeys(keys)}
+        self._used |= {key: value is not None for key, value in values.items()}
         self.cost.kept = len(self._before & self._used.keys())
         self.cost.unusable = sum(not usable for usable in self._used.values())
-        return [found[key] for key in keys]
+        return [values[key] for key in keys]
 
     async def _ask_all(
         self,
@@ -128,9 +128,9 @@ class LlmAsker:
 
         async def ask(key: str, question: Question) -> None:
             async with places:
-                kept = await self._ask(client, key, question, read)
-            self._answers[key] = kept
-            file.append([asdict(kept)])
+                answer = await self._ask(client, key, question, read)
+            self._answers[key] = answer
+            file.append([asdict(answer)])
             progress.advance()
 
         try:
@@ -178,10 +178,10 @@ def _read_answers(path: Path) -> dict[str, KeptAnswer]:
     answers: dict[str, KeptAnswer] = {}
     for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], 1):
         try:
-            kept = adapter.validate_json(line)
+            answer = adapter.validate_json(line)
         except ValidationError:
             raise BadDataset(
                 f"{path}:{number}: is not an answer of a model; delete the file to ask again"
             ) from None
-        answers[kept.key] = kept
+        answers[answer.key] = answer
     return answers

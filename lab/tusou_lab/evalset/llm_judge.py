@@ -121,8 +121,8 @@ class LlmJudge:
                 again.append((each, content))
             else:
                 first[content] = each
-        asked = [(each, content) for content, each in first.items()]
-        for judged in ask_in_flight(self._thread, self._grade, asked, limit):
+        questions = [(each, content) for content, each in first.items()]
+        for judged in ask_in_flight(self._thread, self._grade, questions, limit):
             for judgment in judged:
                 self._known[judgment.query_id, judgment.content, repeat] = judgment
             yield judged
@@ -173,8 +173,8 @@ class LlmJudge:
     async def _image(self, item: str, content: str) -> str:
         """Return an image as it is sent; BadImage, NoImage. Each is prepared once."""
         key = content.encode()
-        if (kept := self._images.get(key)) is not None:
-            return kept
+        if (uri := self._images.get(key)) is not None:
+            return uri
         return await asyncio.to_thread(self._prepare, item, key)
 
     def _prepare(self, item: str, key: bytes) -> str:

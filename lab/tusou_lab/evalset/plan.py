@@ -98,9 +98,9 @@ class _Planner:
 
     def take_log(self, log: Sequence[str], count: int) -> None:
         """Take different texts of a log, in random order."""
-        wanted = len(self.plan.queries) + count
+        target = len(self.plan.queries) + count
         for text in self._draw.sample(log, len(log)):
-            if len(self.plan.queries) >= wanted:
+            if len(self.plan.queries) >= target:
                 return
             self._take(text, None, LOG, LOG)
 
@@ -123,10 +123,10 @@ class _Planner:
     ) -> None:
         """Take the first alternative that is new."""
         for each in written:
-            wanted = drawn.wanted if each.names_terms else None
-            concept_filter = drawn.concept.where if wanted is not None else None
+            where = drawn.wanted if each.names_terms else None
+            concept_filter = drawn.concept.where if where is not None else None
             name = drawn.concept.name
-            if self._take(each.text, name, drawn.style, writer.author, wanted, concept_filter):
+            if self._take(each.text, name, drawn.style, writer.author, where, concept_filter):
                 return
 
     @property

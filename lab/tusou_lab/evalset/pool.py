@@ -117,12 +117,14 @@ def _draw_pairs(
 ) -> Iterator[PooledPair]:
     texts = list(map(str, ids))
     for query in queries:
-        found = {name: find(query.query_id)[: drawing.depth] for name, find in rankings.items()}
-        best = best_ranks(list(found.values()), drawing.depth)
+        candidates = {
+            name: find(query.query_id)[: drawing.depth] for name, find in rankings.items()
+        }
+        best = best_ranks(list(candidates.values()), drawing.depth)
         shares = probabilities(drawing, best, len(ids))
         places = {
             name: {key: rank for rank, key in enumerate(keys.tolist(), 1)}
-            for name, keys in found.items()
+            for name, keys in candidates.items()
         }
         for key in draw(drawing, query.text, texts, shares).tolist():
             ranks = {name: ranks[key] for name, ranks in places.items() if key in ranks}

@@ -68,7 +68,7 @@ def _read_attributes(
     for each in listed if isinstance(listed, list) else []:
         values = each.get("values") if isinstance(each, dict) else None
         named = texts_of([each.get("name")]) if isinstance(each, dict) else []
-        read = [_read_term(one, source) for one in values] if isinstance(values, list) else []
+        read = [_read_term(entry, source) for entry in values] if isinstance(values, list) else []
         terms = tuple(term for term in read if term is not None)[: spec.values]
         if named and len(named[0]) <= 40 and terms:
             attributes.append(AttributeTerms(name=named[0], values=terms))

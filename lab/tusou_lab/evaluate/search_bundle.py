@@ -92,8 +92,8 @@ def search_bundle(
     pipeline = SearchPipeline.open(root, endpoint=access, student=student)
     if is_text and encodes and pipeline.bundle.items != "images":
         raise BadDataset(f"{judgments.path} asks for images, and the bundle holds texts")
-    asked = [row.text for row in judgments.rows if row.text is not None]
-    if is_text and encodes and (warning := warn_of_language(asked, pipeline.unknown_share)):
+    texts = [row.text for row in judgments.rows if row.text is not None]
+    if is_text and encodes and (warning := warn_of_language(texts, pipeline.unknown_share)):
         progress.notice(warning)
     keys = _pool_keys(pipeline, selected)
     if top_k > len(keys):

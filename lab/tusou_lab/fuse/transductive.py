@@ -31,11 +31,11 @@ def dual_softmax(candidates: Sequence[Candidates]) -> list[Candidates]:
         for number, query in enumerate(candidates):
             for row in np.flatnonzero(query.returned[:, run]).tolist():
                 places[query.items[row]].append((number, row))
-        for found in places.values():
-            values = np.array([candidates[number].scores[row, run] for number, row in found])
+        for entries in places.values():
+            values = np.array([candidates[number].scores[row, run] for number, row in entries])
             shares = np.exp(_SCALE * (values - values.max()))
             shares /= shares.sum()
-            for (number, row), value in zip(found, values * shares, strict=True):
+            for (number, row), value in zip(entries, values * shares, strict=True):
                 scores[number][row, run] = value
     return [
         replace(query, scores=new, ranks=_ranks(query, new))

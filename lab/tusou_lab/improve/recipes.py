@@ -28,19 +28,19 @@ class Recipe:
 
     def with_stages(self, options: Mapping[str, str]) -> "Recipe":
         """Return the recipe with these options, in place of those of the same name."""
-        kept = tuple(pair for pair in self.stages if pair[0] not in options)
-        return replace(self, stages=(*kept, *options.items()))
+        others = tuple(pair for pair in self.stages if pair[0] not in options)
+        return replace(self, stages=(*others, *options.items()))
 
     def without(self, prefix: str) -> "Recipe":
         """Return the recipe without the options of `tusou stages` that begin so."""
-        kept = tuple(pair for pair in self.stages if not pair[0].startswith(prefix))
-        return replace(self, stages=kept)
+        others = tuple(pair for pair in self.stages if not pair[0].startswith(prefix))
+        return replace(self, stages=others)
 
     def with_index(self, options: Options) -> "Recipe":
         """Return the recipe with these options; only `--model` may stand there several times."""
         names = {name for name, _ in options} - {"--model"}
-        kept = tuple(pair for pair in self.index if pair[0] not in names)
-        return replace(self, index=(*kept, *options))
+        others = tuple(pair for pair in self.index if pair[0] not in names)
+        return replace(self, index=(*others, *options))
 
     def without_prompt_of(self, other: "Recipe") -> "Recipe":
         """Return the recipe without its prompt if another one has its own."""

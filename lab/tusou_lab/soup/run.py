@@ -119,15 +119,15 @@ class _Soup:
         if len(names) == 1:
             return {names[0]: 1.0}
         order = sorted(names, key=lambda name: -float(self._alone[name].mean()))
-        kept, best = order[:1], float(self._alone[order[0]].mean())
+        members, best = order[:1], float(self._alone[order[0]].mean())
         self._bar.begin("adding models", len(order) - 1)
         for name in order[1:]:
-            larger = [*kept, name]
+            larger = [*members, name]
             mean = float(self.score(dict.fromkeys(larger, 1 / len(larger))).mean())
             if mean >= best:
-                kept, best = larger, mean
+                members, best = larger, mean
             self._bar.advance()
-        return {name: 1 / len(kept) if name in kept else 0.0 for name in names}
+        return {name: 1 / len(members) if name in members else 0.0 for name in names}
 
     def blend(self, shares: dict[str, float], blend: Blend) -> dict[str, float]:
         """Return the shares of an average of the soup with another model."""

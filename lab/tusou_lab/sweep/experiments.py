@@ -101,8 +101,8 @@ class ExperimentRunner:
                     f"no query has a correct image in a sample of {size} images of the {count} in "
                     "the bundle; give other --pool sizes"
                 )
-            asked, keys = self._queries[rows_used], np.sort(order[:size])
-            results = self._exact.search_among(asked, min(DEPTH, size), keys).ids
+            queries, keys = self._queries[rows_used], np.sort(order[:size])
+            results = self._exact.search_among(queries, min(DEPTH, size), keys).ids
             judged = _judge(results, [correct[row] for row in rows_used])
             rows.append(_score(str(size), judged, {"queries": float(len(rows_used))}))
         return SweepExperiment("pool", tuple(rows))

@@ -93,8 +93,10 @@ class QueryVectors:
     def encode_texts(self, texts: Sequence[str], prompt: Prompt, precision: str) -> Vectors:
         """Return one unit row per text (n, d): the mean over the prompt's templates."""
         parts = [
-            mean_of_units([self._encode(texts, one, name, precision) for name in prompt.templates])
-            for one in self._model.members
+            mean_of_units(
+                [self._encode(texts, member, name, precision) for name in prompt.templates]
+            )
+            for member in self._model.members
         ]
         return parts[0] if len(parts) == 1 else join_parts(parts, self._model.weights)
 

@@ -71,8 +71,8 @@ def sweep(
     base = _make_base(bundle, judgments, spec)
     runner = ExperimentRunner(base, vectors)
     factories = spec.factories or default_factories(bundle.item_count)
-    asked = [row.text for row in judgments.rows if row.text is not None]
-    templates = spec.templates or prompts_for(Path(bundle.manifest.source.path), asked)
+    texts = [row.text for row in judgments.rows if row.text is not None]
+    templates = spec.templates or prompts_for(Path(bundle.manifest.source.path), texts)
     # A factory string, and the tuning that may follow it after a space.
     split = [factory.strip().partition(" ") for factory in factories]
     experiments = (

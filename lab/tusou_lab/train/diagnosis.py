@@ -151,11 +151,11 @@ def _repeated_images(facts: RunFacts) -> Iterator[TrainingFinding]:
 
 
 def _batch(facts: RunFacts) -> Iterator[TrainingFinding]:
-    pairs, asked, steps = facts.batch_pairs, facts.batch_size, len(facts.history.losses)
-    if pairs < asked:
+    pairs, size, steps = facts.batch_pairs, facts.batch_size, len(facts.history.losses)
+    if pairs < size:
         yield TrainingFinding(
             "batch_larger_than_data",
-            f"the batch of {asked} is larger than the data, so that an epoch is one step of "
+            f"the batch of {size} is larger than the data, so that an epoch is one step of "
             f"{pairs} pairs: repeat with --batch-size {max(2, pairs // 8)}, or train on more pairs",
         )
     elif pairs < _SMALL_BATCH:

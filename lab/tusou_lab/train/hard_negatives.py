@@ -77,8 +77,8 @@ class HardNegatives(nn.Module):
 
     def of(self, queries: Positions) -> Positions:
         """Return the images of some queries, ascending, each once."""
-        found = np.unique(self.get_buffer("table").cpu().numpy()[queries]).astype(np.int64)
-        return found[found >= 0]
+        images = np.unique(self.get_buffer("table").cpu().numpy()[queries]).astype(np.int64)
+        return images[images >= 0]
 
 
 class NegativeMiner:
@@ -115,10 +115,10 @@ class NegativeMiner:
         mined = np.full((len(queries), self._spec.hard_negatives), -1, np.int64)
         for start in range(0, len(queries), _BLOCK):
             rows = slice(start, start + _BLOCK)
-            for row, found in enumerate(
+            for row, positions in enumerate(
                 self._search(queries[rows], texts[rows], images, vectors), start
             ):
-                mined[row, : len(found)] = images[found]
+                mined[row, : len(positions)] = images[positions]
         return mined
 
     def _choose_images(self, queries: Positions, batch: int) -> Positions:
@@ -162,8 +162,8 @@ class NegativeMiner:
         ]
         for lists in zip(*ranked, strict=True):
             in_turn = chain.from_iterable(zip_longest(*lists))
-            found = list(dict.fromkeys(place for place in in_turn if place is not None))
-            yield np.array(found[:count], np.int64)
+            candidates = list(dict.fromkeys(place for place in in_turn if place is not None))
+            yield np.array(candidates[:count], np.int64)
 
     def _mask_sharing(self, queries: Positions, images: Positions) -> NDArray[np.bool_]:
         place_of = {image: place for place, image in enumerate(images.tolist())}

@@ -41,9 +41,9 @@ class PairIdentities:
 
     def are_correct(self, queries: Positions, images: Positions) -> NDArray[np.bool_]:
         """Return for texts (n,) and images (m,), by their positions, which pairs are correct."""
-        wanted = queries[:, None] * len(self.items) + images
-        found = self.keys[np.searchsorted(self.keys, wanted).clip(max=len(self.keys) - 1)]
-        pairs: NDArray[np.bool_] = found == wanted
+        keys = queries[:, None] * len(self.items) + images
+        nearest = self.keys[np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)]
+        pairs: NDArray[np.bool_] = nearest == keys
         return pairs
 
 

@@ -103,8 +103,8 @@ def train(
         loop.resume_or_start(force=force)
         with stop_request() as stop:
             loop.finish(bar, stop)
-        asked = why if processes.is_first else None
-        return _report(out, loop.history, loop.history.seconds, task, bar, why=asked)
+        reasons = why if processes.is_first else None
+        return _report(out, loop.history, loop.history.seconds, task, bar, why=reasons)
 
 
 def _read_record(out: Path) -> TrainingRecord | None:

@@ -180,8 +180,8 @@ class SearchEngine:
 
         If queries have errors, raise the first of them.
         """
-        found = await self._run_on_one_version(queries, deadline, self._batcher.all)
-        results = await self._reranks.finish(found, deadline)
+        retrieved = await self._run_on_one_version(queries, deadline, self._batcher.all)
+        results = await self._reranks.finish(retrieved, deadline)
         hits = [result for result in results if isinstance(result, Hits)]
         if self.on_searched:
             self.on_searched(queries, hits)
@@ -191,8 +191,8 @@ class SearchEngine:
         self, queries: Sequence[Query], deadline: float
     ) -> list[Hits | InputError]:
         """Return the results in order, all from one version, or the errors of single queries."""
-        found = await self._run_on_one_version(queries, deadline, self._batcher.each)
-        results = await self._reranks.finish(found, deadline)
+        retrieved = await self._run_on_one_version(queries, deadline, self._batcher.each)
+        results = await self._reranks.finish(retrieved, deadline)
         outcomes = [result for result in results if isinstance(result, Hits | InputError)]
         answered = [
             (query, outcome)

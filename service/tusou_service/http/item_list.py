@@ -16,8 +16,8 @@ def list_items(view: ItemView, parameters: ItemListParameters) -> ItemsResponse:
         check_filter(parameters.filter, view.schema, ("query", "filter"))
     # Without attributes, only {} is valid, and all items pass it.
     mask = view.mask(parameters.filter if view.schema else None)
-    found = view.ids(mask, _last_key(view, parameters.after), parameters.limit + 1)
-    page, has_more = found[: parameters.limit], len(found) > parameters.limit
+    entries = view.ids(mask, _last_key(view, parameters.after), parameters.limit + 1)
+    page, has_more = entries[: parameters.limit], len(entries) > parameters.limit
     keys = [key for key, _ in page]
     has_rows = bool(view.schema)
     rows = view.attribute_rows(keys, parameters.fields or None) if has_rows else [None] * len(page)

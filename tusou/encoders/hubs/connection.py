@@ -178,9 +178,9 @@ def _check(response: "httpx.Response") -> None:
 
 def _wait_of(response: "httpx.Response") -> float | None:
     """Return the seconds that a hub asks to wait; None if it does not say."""
-    asked = response.headers.get("Retry-After", "")
-    if asked.isdigit():
-        return float(asked)
+    retry_after = response.headers.get("Retry-After", "")
+    if retry_after.isdigit():
+        return float(retry_after)
     match = _RESET.search(response.headers.get("RateLimit", ""))
     return float(match[1]) if match else None
 

@@ -106,12 +106,12 @@ def _choose_synonym(word: str, words: Sequence[str], rng: np.random.Generator) -
 def _drop(query: QueryParts, rng: np.random.Generator) -> QueryParts:
     """Leave out some of the parts that only describe the product; at least one part stays."""
     draws = rng.random(len(query.parts))
-    kept = tuple(
+    parts = tuple(
         part
         for part, draw in zip(query.parts, draws.tolist(), strict=True)
         if draw >= _DROPPED or not _ATTRIBUTES.fullmatch("".join(part))
     )
-    return query._replace(parts=kept) if kept else query
+    return query._replace(parts=parts) if parts else query
 
 
 def _fill_template(query: QueryParts, rng: np.random.Generator) -> QueryParts:

@@ -64,8 +64,8 @@ class GroupSampler:
         is_among_best = image in self._split.candidates[query]
         hard = self._hard[query] if is_among_best else np.empty(0, np.int64)
         chosen = rng.choice(hard, min(HARD, len(hard)), replace=False)
-        wanted = HARD + RANDOM - len(chosen)
+        count = HARD + RANDOM - len(chosen)
         # Twice as many as needed, since some are correct.
-        drawn = rng.integers(0, len(self._split.image_vectors), 2 * wanted)
-        random = drawn[~np.isin(drawn, self._split.correct[query])][:wanted]
+        drawn = rng.integers(0, len(self._split.image_vectors), 2 * count)
+        random = drawn[~np.isin(drawn, self._split.correct[query])][:count]
         return np.concatenate([chosen, random])
