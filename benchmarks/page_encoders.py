@@ -23,7 +23,10 @@ been measured. Use `--precision fp32` if every rank matters.
 
 `int8` (`--precision int8`, `TUSOU_PRECISION=int8`) is OpenVINO's, for processors with VNNI or
 AMX: products of bytes, with scales that are computed at run time, so nothing has to be
-calibrated. `auto` never chooses it.
+calibrated. `auto` never chooses it. [`int8-calibrated`](operations.md#calibrated-int8) has scales
+that nncf computes from 300 images of the pool that is indexed; the table of backends below has its
+speed as nncf's own conversion of the torch tower, and the graph of `tusou index` has not been timed
+on a processor with VNNI.
 """
 
 _AUTO = """\
@@ -42,10 +45,11 @@ take fp32 unmeasured, because bf16 gains too little there: by the same measureme
 _BACKENDS = """\
 ## Backends
 
-Tusou's two backends, torch {torch} and OpenVINO {openvino}, compared with two alternatives that
-it does not use: ONNX Runtime {onnxruntime}, and int8 calibrated by nncf. Measured in turn in one
-process, with all cores (`python -m benchmarks.backends`, {date}, {machine}). Milliseconds per
-text or image in the fastest round; in brackets, the median of CPU milliseconds.
+Tusou's two backends, torch {torch} and OpenVINO {openvino}, compared with two alternatives:
+ONNX Runtime {onnxruntime}, and int8 calibrated by nncf, which Tusou uses for images on request.
+Measured in turn in one process, with all cores (`python -m benchmarks.backends`, {date},
+{machine}). Milliseconds per text or image in the fastest round; in brackets, the median of CPU
+milliseconds.
 
 | backend | text, 1 | text, 8 | text, 32 | image | top-10 overlap with fp32 |
 |---|---|---|---|---|---|
@@ -61,10 +65,10 @@ faster than torch in every precision, most of all for few texts. Smaller towers,
 use torch. The graph has its types written into it
 (`tusou/encoders/openvino/`): products and attention in bf16, sums and norms in float32.
 OpenVINO's own hint for bf16 would round those too, and ranks would suffer. Calibrated scales
-would make int8 images a third faster; texts would gain nothing, ranks would suffer more, and
-calibration needs representative images. ONNX Runtime has no bf16 for processors, and its
-quantiser does not find the weights in this graph, so its int8 was not measured. The table
-above has no processor with AMX."""
+make int8 images a third faster; texts would gain nothing, ranks suffer more, and calibration needs
+representative images: `--precision int8-calibrated` is for images alone, and `auto` never takes
+it. ONNX Runtime has no bf16 for processors, and its quantiser does not find the weights in this
+graph, so its int8 was not measured. The table above has no processor with AMX."""
 
 _TOKENS = """\
 **The tokenizer** takes {one:.1f} µs for a single query and {many:.1f} µs per query in batches of

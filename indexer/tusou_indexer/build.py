@@ -32,7 +32,6 @@ from tusou.encoders import (
     open_text_encoder,
     prepare_service,
     resolve_encoder,
-    split_names,
     text_part,
     with_views,
 )
@@ -50,6 +49,7 @@ from tusou_indexer.build_inputs import BuildInputs, library_versions, open_sourc
 from tusou_indexer.build_models import record_model, scale_weights
 from tusou_indexer.build_record import merge_reused
 from tusou_indexer.build_spec import BuildReport, BuildSpec
+from tusou_indexer.calibrate_models import calibrate_models
 from tusou_indexer.embed import Matches, embed_images, embed_texts
 from tusou_indexer.model_notices import choose_prompts, notice_licenses
 from tusou_indexer.model_shards import ModelShards
@@ -94,7 +94,6 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
     prompts = spec.read_prompts()
     Preparation.parse(spec.prepare)
     shares = scale_weights(spec.weights, len(spec.models))
-    precisions = split_names(spec.precision, len(spec.models))
     models = _find_models(spec.models, progress)
     bank = _read_bank(spec)
     check_output(out)
@@ -105,6 +104,7 @@ def build(spec: BuildSpec, out: Path, progress: Progress, *, force: bool = False
         tower: Tower = "text" if kind == "texts" else "image"
         if bank is not None:
             bank.check(tower)
+        precisions = calibrate_models(spec, models, tower, out, progress, force=force)
         towers = [
             resolve_encoder(each, tower, spec.device, precision)
             for each, precision in zip(models, precisions, strict=True)

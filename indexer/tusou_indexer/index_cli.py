@@ -63,7 +63,10 @@ def index(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[
-        str, typer.Option(help="fp32, bf16, fp16 or int8; auto: the device's fastest, int8 aside.")
+        str,
+        typer.Option(
+            help="fp32, bf16, fp16, int8 or int8-calibrated; auto: the fastest but for int8."
+        ),
     ] = "auto",
     prompt: Annotated[
         str | None, typer.Option(help="Template for queries, such as 这是一个商品搜索：{query}")

@@ -29,7 +29,9 @@ def serve(
         int | None, typer.Option(help="Server processes, each with its own model and index.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1.")] = None,
-    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16 or int8.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, fp32, bf16, fp16, int8 or int8-calibrated.")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="The bundle's weights, if not where the bundle says.")
     ] = None,

@@ -62,9 +62,10 @@ class Settings(BaseSettings):
     device: str = Field(
         default="auto", description="The device of the model: auto, cpu, cuda, cuda:1."
     )
-    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = Field(
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8", "int8-calibrated"] = Field(
         default="auto",
-        description="The precision of the model; auto: the fastest of the device, except int8.",
+        description="The precision of the model; auto: the fastest of the device, except int8. "
+        "int8-calibrated: the graph that encoded the bundle's images.",
     )
     backend: Literal["auto", "torch", "openvino"] = Field(
         default="auto",

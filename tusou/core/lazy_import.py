@@ -24,6 +24,7 @@ _EXTRA_OF = {
     "onnx": "models",
     "onnxruntime": "models",
     "onnxscript": "models",
+    "nncf": "nncf",
 }
 
 

@@ -5,8 +5,9 @@ import re
 
 from tusou.core.errors import InvalidRequest
 from tusou.core.hardware import cpu_features, is_x86
+from tusou.encoders.calibrated_precision import CALIBRATED, number_format
 
-PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8", CALIBRATED)
 _BF16_FEATURES = {"amx_bf16", "avx512_bf16"}
 _INT8_FEATURES = {"amx_int8", "avx512_vnni", "avx_vnni"}
 
@@ -33,9 +34,10 @@ def pick_precision(precision: str, device: str, *, gains_from_bf16: bool) -> str
         if device != "cpu":
             return "fp16"
         return "bf16" if gains_from_bf16 and _BF16_FEATURES & cpu_features() else "fp32"
-    if precision not in PRECISIONS:
+    if number_format(precision) not in PRECISIONS:
         raise InvalidRequest(f"No precision {precision!r}: use auto, {', '.join(PRECISIONS)}.")
-    if precision == "int8" and not (device == "cpu" and has_int8()):
+    int8 = number_format(precision) in {"int8", CALIBRATED}
+    if int8 and not (device == "cpu" and has_int8()):
         raise InvalidRequest(
             "int8 needs the device cpu, a processor with VNNI or AMX, and the backend openvino "
             "(tusou[cpu]): use another precision, or auto."

@@ -12,19 +12,21 @@ from tusou.core.hardware import is_x86
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import ImageShape, LibraryShape, TextShape, Tower, TowerShape
 from tusou.encoders.base import Tokenizer, Weights
+from tusou.encoders.calibrated_precision import CALIBRATED, graph_of, number_format
 from tusou.encoders.devices import pick_device, pick_precision
 from tusou.encoders.families import find_family
+from tusou.encoders.openvino.calibrated_graph import require_calibrated
 from tusou.encoders.openvino.precision_file import MeasuredPrecision, read_measured
 from tusou.images.preprocess import MEAN, STD, Channels
 from tusou.images.transform import ImageTransform
 
 BACKENDS = ("auto", "torch", "openvino")
 
-_OPENVINO_PRECISIONS = ("fp32", "bf16", "int8")
+_OPENVINO_PRECISIONS = ("fp32", "bf16", "int8", CALIBRATED)
 _RESNET_PRECISIONS = ("fp32", "fp16")
 _LIBRARY_PRECISIONS = ("fp32", "bf16", "fp16")
 _MEASURE = LazyImport("tusou.encoders.openvino.measure:measure_precision")
-_BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1}
+_BYTES_PER_PARAMETER = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, CALIBRATED: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class ResolvedEncoder:
     parameter_count: int
     backend: str  # torch, openvino, or the library that runs it: transformers, open_clip
     device: str  # cpu, cuda or cuda:N
-    precision: str  # fp32, bf16, fp16 or int8
+    precision: str  # fp32, bf16, fp16, int8, or int8-calibrated with the digest of its graph
     record: EncoderRecord | None = None  # None: Chinese-CLIP, as cn_clip runs it
     # The measurement that `auto` chose the precision by; None if it made none.
     measured: MeasuredPrecision | None = field(default=None, compare=False)
@@ -81,7 +83,8 @@ class ResolvedEncoder:
     def min_memory(self) -> int:
         """Return the bytes of main memory that the parameters take; 0 if a GPU holds them."""
         on_cpu = self.device == "cpu"
-        return self.parameter_count * _BYTES_PER_PARAMETER[self.precision] if on_cpu else 0
+        size = _BYTES_PER_PARAMETER[number_format(self.precision)]
+        return self.parameter_count * size if on_cpu else 0
 
 
 def resolve_encoder(
@@ -94,7 +97,8 @@ def resolve_encoder(
     """Read a tower's shape from its checkpoint, and replace every `auto` by a choice.
 
     Device is `auto`, `cpu`, `cuda` or `cuda:N`. Precision is `fp32`, `bf16`, `fp16`, `int8` (by
-    OpenVINO on a processor with VNNI or AMX: faster, and some ranks change), or `auto`: fp16 on a
+    OpenVINO on a processor with VNNI or AMX: faster, and some ranks change), `int8-calibrated` with
+    the digest of a graph beside the weights (of texts it is int8), or `auto`: fp16 on a
     GPU, bf16 on a processor with AMX or AVX512-bf16 if the tower is large enough to gain, else
     fp32. Where OpenVINO would compute in bf16 by this rule, the first call measures both and keeps
     the result beside the weights, which takes some seconds. Backend is `torch`, `openvino`
@@ -114,6 +118,8 @@ def resolve_encoder(
     if backend not in {*BACKENDS, library}:
         raise InvalidRequest(f"No backend {backend!r}: use {', '.join(BACKENDS)}.")
     device = pick_device(device)
+    if tower == "text" and number_format(precision) == CALIBRATED:
+        precision = "int8"  # calibrated scales make texts no faster
     # The convolutions of a ResNet have no bf16 code path.
     gains = shape.is_transformer and shape.heavy
     picked = pick_precision(precision, device, gains_from_bf16=gains)
@@ -126,8 +132,21 @@ def resolve_encoder(
         picked,
         family.describe(weights),
     )
+    if number_format(picked) == CALIBRATED:
+        _check_calibrated(resolved)
     may_be_slower = precision == "auto" and (resolved.backend, picked) == ("openvino", "bf16")
     return _with_faster_precision(resolved) if may_be_slower else resolved
+
+
+def _check_calibrated(resolved: ResolvedEncoder) -> None:
+    """Raise InvalidRequest where no graph is named, BadModel where it is not beside the weights."""
+    digest = graph_of(resolved.precision)
+    if digest is None:
+        raise InvalidRequest(
+            "int8-calibrated is calibrated with a pool: use `tusou index` with images, or another "
+            "precision"
+        )
+    require_calibrated(resolved.weights, digest, resolved.variant)
 
 
 def encoder_variant(shape: TowerShape, record: EncoderRecord | None) -> str:
@@ -185,13 +204,14 @@ def _pick_backend(backend: str, shape: TowerShape, device: str, precision: str) 
             f"A ResNet image tower computes in {allowed}, not {precision}: use one of these, or "
             "auto."
         )
-    if backend == "torch" and precision == "int8":
+    int8 = number_format(precision) in {"int8", CALIBRATED}
+    if backend == "torch" and int8:
         raise InvalidRequest(
             "int8 is computed by OpenVINO alone: use the backend openvino or auto, with tusou[cpu] "
             "installed, or another precision."
         )
     openvino_error = _openvino_error(shape, device, precision)
-    if backend == "openvino" or precision == "int8":
+    if backend == "openvino" or int8:
         if openvino_error:
             raise openvino_error
         return "openvino"
@@ -228,13 +248,14 @@ def _openvino_error(shape: TowerShape, device: str, precision: str) -> TusouErro
         return InvalidRequest(
             "OpenVINO cannot compute a ResNet image tower here: use the backend auto or torch."
         )
-    if precision not in _OPENVINO_PRECISIONS:
+    if number_format(precision) not in _OPENVINO_PRECISIONS:
         allowed = ", ".join(_OPENVINO_PRECISIONS)
         return InvalidRequest(
             f"OpenVINO computes in {allowed}, not {precision}: use one of these, or the backend "
             "auto or torch."
         )
     if find_spec("openvino") is None:
-        needs = "precision int8 needs OpenVINO, which" if precision == "int8" else "OpenVINO"
+        int8 = number_format(precision) in {"int8", CALIBRATED}
+        needs = f"precision {precision} needs OpenVINO, which" if int8 else "OpenVINO"
         return MissingDependency(f"{needs} is not installed: install tusou[cpu]")
     return None

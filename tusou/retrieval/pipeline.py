@@ -24,6 +24,7 @@ from tusou.encoders import (
     resolve_model,
     without_prompt,
 )
+from tusou.encoders.calibrated_precision import names_graph
 from tusou.encoders.devices import pick_device
 from tusou.encoders.openvino.precision_file import MeasuredPrecision
 from tusou.encoders.student.folder import Student
@@ -32,6 +33,7 @@ from tusou.indexes import load_index
 from tusou.indexes.base import IndexServer, ServedIndex
 from tusou.indexes.item_changes import ChangeableIndex
 from tusou.indexes.specs import MilvusAccess, index_spec
+from tusou.retrieval.bundle_precision import name_graphs
 from tusou.retrieval.compatibility import (
     check_compatibility,
     find_bundle_weights,
@@ -130,12 +132,15 @@ class SearchPipeline:
         bundle = Bundle.open(root)
         bundle.verify()
         manifest = bundle.manifest
+        precision = name_graphs(manifest, precision)
         options = precision, backend
         if student is not None:
             check_student(manifest, student)
         if not manifest.has_encoder:
             return cls._open_vectors(bundle, pick_device(device), options, milvus)
         weights = find_bundle_weights(manifest, split_locations(manifest, model))
+        if names_graph(precision):  # the image tower, which is loaded later, needs it
+            resolve_model(weights, "image", device, precision, backend)
         resolved = resolve_model(weights, "text", device, precision, backend)
         taught = None if student is None else TaughtEncoder(student, resolved, bundle)
         check_memory(bundle.least_memory + (0 if taught else resolved.min_memory))

@@ -39,8 +39,17 @@ def test_a_requested_precision_is_used(monkeypatch: pytest.MonkeyPatch, precisio
     assert pick_precision(precision, CPU, gains_from_bf16=False) == precision
 
 
-def test_int8_needs_a_processor_with_vnni(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("precision", ["int8", "int8-calibrated", f"int8-calibrated:{'0a' * 8}"])
+def test_int8_needs_a_processor_with_vnni(monkeypatch: pytest.MonkeyPatch, precision: str) -> None:
     with_features(monkeypatch, "avx512_f")
     for device in (CPU, CUDA):
         with pytest.raises(InvalidRequest, match="VNNI"):
-            pick_precision("int8", device, gains_from_bf16=True)
+            pick_precision(precision, device, gains_from_bf16=True)
+    monkeypatch.setattr("tusou.encoders.devices.has_int8", lambda: True)
+    assert pick_precision(precision, CPU, gains_from_bf16=True) == precision
+
+
+@pytest.mark.parametrize("precision", ["int4", "", "int8-calibrated:", "int8-calibrated:../../x"])
+def test_an_unknown_precision_is_refused(precision: str) -> None:
+    with pytest.raises(InvalidRequest, match="No precision"):
+        pick_precision(precision, CPU, gains_from_bf16=True)

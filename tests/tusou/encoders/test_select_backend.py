@@ -122,6 +122,26 @@ def test_int8_is_openvino_for_small_towers_too(tiny: Sample, tower: Tower) -> No
     assert choices(resolved) == ("openvino", "cpu", "int8")
 
 
+def test_calibrated_int8_is_for_images_with_their_graph(
+    large: Weights, resnet: Weights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = f"int8-calibrated:{'0a' * 8}"
+    for precision in ("int8-calibrated", named):
+        assert resolve_encoder(large, "text", "cpu", precision).precision == "int8"
+        with pytest.raises(InvalidRequest, match=r"ResNet.*fp32, fp16"):
+            resolve_encoder(resnet, "image", "cpu", precision)
+        with pytest.raises(InvalidRequest, match="OpenVINO alone"):
+            resolve_encoder(large, "image", "cpu", precision, "torch")
+    with pytest.raises(InvalidRequest, match=r"calibrated with a pool: use `tusou index`"):
+        resolve_encoder(large, "image", "cpu", "int8-calibrated")
+    with pytest.raises(BadModel, match=r"graph .* is not beside large\.pt: copy .*0a0a"):
+        resolve_encoder(large, "image", "cpu", named)
+    monkeypatch.setattr("tusou.encoders.select_backend.require_calibrated", lambda *_: None)
+    resolved = resolve_encoder(large, "image", "cpu", named)
+    assert choices(resolved) == ("openvino", "cpu", named)
+    assert resolved.min_memory == resolved.parameter_count
+
+
 @pytest.mark.parametrize("backend", ["auto", "torch"])
 def test_a_resnet_runs_in_torch(resnet: Weights, backend: str) -> None:
     resolved = resolve_encoder(resnet, "image", "cpu", "auto", backend)

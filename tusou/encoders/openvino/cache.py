@@ -18,7 +18,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -80,7 +80,7 @@ def store(
             fcntl.flock(lock, fcntl.LOCK_EX)
             if find_cached(weights, tower, precision, variant):  # another process was faster
                 return
-            for old in (home / _NEW, *home.glob(f"{tower}-{precision}-*")):
+            for old in (home / _NEW, folder, *_outdated(weights, tower, precision)):
                 shutil.rmtree(old, ignore_errors=True)
             (home / _NEW).mkdir()
             write(home / _NEW)
@@ -125,6 +125,14 @@ def cache_key(weights: Weights, tower: Tower, precision: str, variant: str) -> s
     """Return the name of a converted tower's folder."""
     key = f"{tower}-{precision}-{_LAYOUT}-{weights.digest[:16]}"
     return f"{key}-{variant}" if variant else key
+
+
+def _outdated(weights: Weights, tower: Tower, precision: str) -> Iterator[Path]:
+    """Yield the folders of a tower of earlier weights, or of an earlier layout."""
+    key = cache_key(weights, tower, precision, "")
+    for folder in cache_folder(weights).glob(f"{tower}-{precision}-[0-9]*"):
+        if folder.is_dir() and folder.name != key and not folder.name.startswith(f"{key}-"):
+            yield folder
 
 
 def _folder(weights: Weights, tower: Tower, precision: str, variant: str) -> Path:

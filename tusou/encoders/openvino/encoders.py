@@ -15,7 +15,9 @@ from tusou.core.arrays import Pixels, Vectors
 from tusou.core.lazy_import import LazyImport
 from tusou.encoders.architecture import ImageShape, TextShape
 from tusou.encoders.base import Tokens
+from tusou.encoders.calibrated_precision import graph_of
 from tusou.encoders.openvino.cache import GRAPH, WORDS, ConvertedTower, can_store, find_cached
+from tusou.encoders.openvino.calibrated_graph import require_calibrated
 from tusou.encoders.openvino.runtime import Arrays, CompiledModel
 from tusou.encoders.packing import PASS_TOKENS, USUAL_TOKENS, pack, round_up_count, split_batch
 from tusou.encoders.select_backend import ResolvedEncoder
@@ -109,6 +111,10 @@ def convert_to_cache(resolved: ResolvedEncoder) -> Path | None:
 
 
 def _load_converted(resolved: ResolvedEncoder) -> ConvertedTower:
+    digest = graph_of(resolved.precision)
+    if digest is not None:
+        graph = require_calibrated(resolved.weights, digest, resolved.variant) / GRAPH
+        return openvino.Core().read_model(graph), None
     cached = convert_to_cache(resolved)
     if cached is None:
         convert = cast("Callable[..., ConvertedTower]", LazyImport(f"{_CONVERSION}:convert").load())

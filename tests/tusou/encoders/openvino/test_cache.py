@@ -54,6 +54,20 @@ def test_other_weights_in_the_same_file_replace_the_stored_tower(
     assert constants(find_cached(weights, "image", "bf16")) == b"images"
 
 
+def test_a_precision_does_not_replace_another_whose_name_begins_with_its_own(
+    weights: Weights,
+) -> None:
+    store(weights, "image", "int8-calibrated", writing(b"calibrated"), "0a" * 8)
+    store(weights, "image", "int8-calibrated", writing(b"of another pool"), "0b" * 8)
+    store(weights, "image", "int8", writing(b"numbers"))
+    found = find_cached(weights, "image", "int8-calibrated", "0a" * 8)
+    assert constants(found) == b"calibrated"
+    trained = Weights(weights.path, weights.name, "b" * 64)
+    store(trained, "image", "int8-calibrated", writing(b"new"), "0c" * 8)
+    assert find_cached(weights, "image", "int8-calibrated", "0a" * 8) is None
+    assert constants(find_cached(weights, "image", "int8")) == b"numbers"
+
+
 def test_each_architecture_over_one_file_has_its_own_tower(weights: Weights) -> None:
     models = [with_architecture(weights, name) for name in ("ViT-B-32", "ViT-B-32-quickgelu")]
     for model in models:
