@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class GraphCalibration:
-    """What the scales of a graph were computed with; equal records give equal graphs."""
+    """The images and libraries behind the scales of a graph; equal ones give equal graphs."""
 
     images: int
     pixels_sha256: str  # of the images, decoded
