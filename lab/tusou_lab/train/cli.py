@@ -11,9 +11,12 @@ from tusou.cli.output import plain_errors
 
 def train(
     data: Annotated[
-        str,
-        typer.Argument(help="Dataset with the splits train and valid, or DATA#SPLIT to train on."),
-    ],
+        str | None,
+        typer.Argument(
+            help="Dataset with the splits train and valid, or DATA#SPLIT to train on; by default, "
+            "the first --data."
+        ),
+    ] = None,
     valid: Annotated[
         str | None,
         typer.Argument(help="DATA#SPLIT to validate on; by default, the valid split of DATA."),
@@ -23,7 +26,8 @@ def train(
         list[str] | None,
         typer.Option(
             "--data",
-            help="More DATA to train on; DATA:0.3 for three tenths of its pairs; repeatable.",
+            help="DATA to train on, or more of it; DATA:0.3 for three tenths of its pairs; "
+            "repeatable.",
         ),
     ] = None,
     out: Annotated[
@@ -214,11 +218,13 @@ def train(
     from tusou_lab.train.hard_negatives import NegativesSpec
     from tusou_lab.train.losses import LossSpec
     from tusou_lab.train.options import GivenOptions, run_task
+    from tusou_lab.train.sources import all_sources
     from tusou_lab.train.step_spec import StepSpec
     from tusou_lab.train.stopping import TrainingStopped
 
     try:
         with plain_errors(), progress() as bar:
+            main_data, *more_data = all_sources(data, further or ())
             given = GivenOptions(
                 task,
                 model and name_model(model, hub),
@@ -239,13 +245,13 @@ def train(
                 AugmentSpec.parse(augment_images, augment_text),
                 prompt,
                 StepSpec(grad_cache, accumulate, checkpointing, mask_patches, layer_decay, ema),
-                tuple(further or ()),
+                tuple(more_data),
                 recipe,
                 patience,
                 DistillationSpec.parse(teacher and name_model(teacher, hub), distil, distil_weight),
             )
             result = run_task(
-                data,
+                main_data,
                 given,
                 out,
                 valid=valid,

@@ -50,3 +50,11 @@ def parse_source(text: str) -> TrainingSource:
 def parse_sources(data: str, further: Sequence[str]) -> list[TrainingSource]:
     """Read the sources of a training; InvalidRequest."""
     return [parse_source(text) for text in (data, *further)]
+
+
+def all_sources(data: str | None, further: Sequence[str]) -> list[str]:
+    """Return the sources that were given, the main one first; InvalidRequest if there are none."""
+    sources = [*further] if data is None else [data, *further]
+    if not sources:
+        raise InvalidRequest("Give the data to train on: `tusou train DATA`, or --data DATA.")
+    return sources

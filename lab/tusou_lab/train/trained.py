@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from torch import nn
 
 from tusou.core.errors import InvalidRequest
-from tusou_lab.train.depth import layer_of
+from tusou_lab.train.depth import depth_of, layer_of
 from tusou_lab.train.lora import Adapters, LoraSettings
 from tusou_lab.train.models import TrainableModel
 
@@ -23,8 +23,12 @@ class TrainedShare:
     """
 
     def __init__(self, model: TrainableModel, freeze: str, lora: LoraSettings | None) -> None:
-        """Take what to freeze, as `is_frozen` does; InvalidRequest if nothing would be trained."""
+        """Take what to freeze, as `is_frozen` does.
+
+        Raises InvalidRequest if nothing would be frozen or trained, or if a tower has fewer layers.
+        """
         self._network, self._adapters = model.network, None
+        _check_depth(model, freeze)
         names = [name for name, _ in model.network.named_parameters()]
         frozen = {name for name in names if is_frozen(model, freeze, name)}
         if freeze != "none" and not frozen:
@@ -59,6 +63,19 @@ class TrainedShare:
     def merged(self) -> AbstractContextManager[None]:
         """Give the network the weights that are saved, within the block."""
         return nullcontext() if self._adapters is None else self._adapters.merged()
+
+
+def _check_depth(model: TrainableModel, freeze: str) -> None:
+    """Raise InvalidRequest for more layers than a tower has: the whole tower would be frozen."""
+    match = LAYERS.fullmatch(freeze)
+    vision, text = depth_of(model, "vision"), depth_of(model, "text")
+    if match is None or int(match.group(1)) <= min(vision, text):
+        return
+    raise InvalidRequest(
+        f"--freeze {freeze}: the image tower has {vision} layers and the text tower {text}; give "
+        f"at most layers:{min(vision, text)}, or freeze a whole tower with --freeze vision or "
+        "--freeze text"
+    )
 
 
 def is_frozen(model: TrainableModel, freeze: str, name: str) -> bool:

@@ -7,7 +7,9 @@ from tiny_models import save_tiny_model
 from tusou_lab.train.depth import depth_of, layer_factor, layer_of
 from tusou_lab.train.models import open_trainable
 from tusou_lab.train.optimiser import make_optimiser, set_learning_rate
-from tusou_lab.train.trained import is_frozen
+from tusou_lab.train.trained import TrainedShare, is_frozen
+
+from tusou.core.errors import InvalidRequest
 
 
 def test_every_parameter_of_a_vit_has_its_layer(tiny_model: Path) -> None:
@@ -60,3 +62,18 @@ def test_the_first_layers_are_frozen(tiny_model: Path, freeze: str, trained: set
     assert free == {None} | trained
     assert is_frozen(model, freeze, "bert.embeddings.dropout.")
     assert not is_frozen(model, freeze, "bert.encoder.layer.1.")
+
+
+def test_more_layers_than_a_tower_has_are_refused(tmp_path: Path) -> None:
+    path = save_tiny_model(
+        tmp_path / "resnet.pt", vision_layers=[1, 1, 1, 1], vision_patch_size=None
+    )
+    model = open_trainable(str(path))
+    TrainedShare(model, "layers:2", None)  # all layers of the text tower
+    assert {name for name, p in model.network.named_parameters() if p.requires_grad} >= {
+        "visual.layer3.0.bn1.weight", "text_projection",
+    }  # fmt: skip
+    message = "image tower has 4 layers and the text tower 2; give at most layers:2, .* vision"
+    for freeze in ("layers:3", "layers:99"):
+        with pytest.raises(InvalidRequest, match=message):
+            TrainedShare(open_trainable(str(path)), freeze, None)

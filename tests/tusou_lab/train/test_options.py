@@ -4,11 +4,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from tusou_lab.toy.dataset import SplitSize, write_toy
 from tusou_lab.train.cli import train
 from tusou_lab.train.options import GivenOptions
 from tusou_lab.train.recipes import TrainingSize, choose_recipe
 from tusou_lab.train.spec import TrainSpec
 from typer.testing import CliRunner
+
+from tusou.encoders.training_record import read_record
 
 app = typer.Typer()
 app.command()(train)
@@ -74,6 +77,33 @@ def test_refuses(tmp_path: Path, options: list[str], code: int, message: str) ->
     done = CliRunner().invoke(app, [str(tmp_path), "--out", str(tmp_path / "out.pt"), *options])
     assert done.exit_code == code
     assert message in done.stderr
+
+
+def test_data_is_required_and_the_option_is_enough(
+    data: str, spec: TrainSpec, tmp_path: Path
+) -> None:
+    options = ["--model", spec.model, "--epochs", "1", "--batch-size", "4", "--device", "cpu"]
+    options += ["--patience", "0"]
+    done = CliRunner().invoke(app, ["--out", str(tmp_path / "none.pt"), *options])
+    assert done.exit_code == 1
+    assert "--data DATA" in done.stderr
+    records = []
+    other = tmp_path / "other"
+    write_toy(other, [SplitSize("train", 20, 20)], seed=9)
+    second = f"{other}#train:0.5"
+    for name, sources in (
+        ("option", ["--data", f"{data}#train", "--data", second]),
+        ("argument", [f"{data}#train", "--data", second]),
+    ):
+        out = tmp_path / f"{name}.pt"
+        done = CliRunner().invoke(app, [*sources, "--out", str(out), *options])
+        assert done.exit_code == 0, done.stderr
+        record = read_record(out)
+        assert record is not None
+        records.append((record.train, record.valid, record.losses))
+    assert records[0] == records[1]
+    assert records[0][0].source == f"{data}#train + {second}"
+    assert records[0][1].source == f"{data}#valid"
 
 
 def given(**options: object) -> GivenOptions:

@@ -30,6 +30,7 @@ MODES = [
     ),
     pytest.param({"freeze": "layers:0"}, id="frozen embeddings"),
     pytest.param({"precision": "fp16"}, id="fp16"),
+    pytest.param({"precision": "bf16"}, id="bf16"),
     pytest.param({"step": StepSpec(grad_cache=3, mask_patches=0.5)}, id="cached gradients"),
     pytest.param({"batch_size": 4, "step": StepSpec(accumulate=2)}, id="accumulated"),
     pytest.param(
