@@ -173,9 +173,9 @@ def test_a_failed_group_costs_its_scores_alone(
         pytest.param(Reply(status=401), "status 401", id="key"),
         pytest.param(Reply(status=404), "status 404", id="path"),
         pytest.param(Reply(status=302, headers={"Location": "/x"}), "status 302", id="redirect"),
-        pytest.param(Reply(body=b"<html>busy</html>"), "no chat completion", id="page"),
-        pytest.param(Reply(body=b'{"choices": []}'), "no chat completion", id="no-choice"),
-        pytest.param(Reply(body=b"[" * 9999), "no chat completion", id="nested"),
+        pytest.param(Reply(body=b"<html>busy</html>"), "not a chat completion", id="page"),
+        pytest.param(Reply(body=b'{"choices": []}'), "not a chat completion", id="no-choice"),
+        pytest.param(Reply(body=b"[" * 9999), "not a chat completion", id="nested"),
         pytest.param(Reply(body=b" " * (2**20 + 1)), "more than 1 MiB", id="endless"),
     ],
 )
