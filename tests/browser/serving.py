@@ -24,6 +24,7 @@ class Site:
 
     url: str
     bundle: Path
+    pid: int = 0
 
     def call(self, path: str, fields: dict[str, object] | None = None) -> dict[str, object]:
         body = None if fields is None else json.dumps(fields).encode()
@@ -57,7 +58,7 @@ def serving(
         subprocess.Popen(command, stderr=out, env={**inherited, **settings}) as process,
     ):
         try:
-            site = Site(f"http://127.0.0.1:{_port(process, log)}", bundle)
+            site = Site(f"http://127.0.0.1:{_port(process, log)}", bundle, process.pid)
             _wait(process, lambda: _is_ready(site), start_seconds)
             yield site
         finally:

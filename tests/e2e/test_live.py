@@ -166,6 +166,17 @@ def test_a_precondition_keeps_what_another_client_wrote(bundle: Path) -> None:
         )
         assert (second.status_code, second.json()["code"]) == (412, "precondition_failed")
         assert client.get("/items/1000").json()["attributes"]["price"] == 3
+        current = client.get("/items/1000").headers["etag"]
+        several = f"{etag}, {current}"
+        third = client.patch(
+            "/items/1000", json={"attributes": {"price": 5}}, headers={"If-Match": several}
+        )
+        assert third.status_code == 200
+        lines = [("If-Match", etag), ("If-Match", third.headers["etag"])]
+        fourth = client.patch("/items/1000", json={"attributes": {"price": 6}}, headers=lines)
+        assert fourth.status_code == 200
+        stale = client.delete("/items/1000", headers={"If-Match": several})
+        assert stale.status_code == 412
         empty = client.delete("/items/1000", headers={"If-Match": ""})
         assert empty.status_code == 412
         absent = client.put("/items/6000", json={"image": image(1)}, headers={"If-Match": "*"})

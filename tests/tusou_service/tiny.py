@@ -61,6 +61,9 @@ class TinyBundle(Bundle):
         super().__init__(Path("/nowhere", version), manifest)
         self.sample = PoolSample((9, 7), 0.25, 0.5)
         self.ids = SimpleNamespace(at=int, key=int)
+        self.vector_file = SimpleNamespace(
+            rows=lambda keys: np.eye(3, dtype=np.float32)[: len(keys)]
+        )
         self.spans = np.tile([0, 0, 24, 5], (POOL, 1))
 
     def key(self, item_id: str) -> int:

@@ -26,7 +26,8 @@ class Upsert:
     vector: Vectors  # (d,), of unit length
     model: str  # SHA-256 of the weights that encoded it
     attributes: Attributes
-    if_match: str | None = None  # the ETag that the item must have; `*` for any
+    # The ETags of which the item must have one; `*` for any.
+    if_match: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Patch:
 
     item_id: str
     attributes: Mapping[str, AttributeValue | None]
-    if_match: str | None = None
+    if_match: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Delete:
     """Removes an item."""
 
     item_id: str
-    if_match: str | None = None
+    if_match: frozenset[str] | None = None
 
 
 Operation: TypeAlias = Upsert | Patch | Delete

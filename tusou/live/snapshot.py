@@ -190,12 +190,17 @@ class LiveSnapshot:
         return data
 
     def etag(self, item_id: str) -> str:
-        """Return the digest of an item's content and attributes; UnknownItem.
+        """Return the digest of an item's content, vector and attributes; UnknownItem.
 
         It is the same after a restart and after a compaction.
         """
         key = self.key(item_id)
-        return etag_of(*self.checks(key), self.attributes.row(key))
+        return self.etag_with(key, self.attributes.row(key))
+
+    def etag_with(self, key: int, attributes: Attributes) -> str:
+        """Return the ETag that an item would have with other attributes."""
+        (vector,) = self.vectors([key])
+        return etag_of(*self.checks(key), vector, attributes)
 
     def checks(self, key: int) -> tuple[int, int]:
         """Return length and CRC-32 of an item's stored bytes."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, TypeAlias
 from zlib import crc32
 
@@ -40,13 +41,12 @@ class ChangeOutcome:
 
 @dataclass(frozen=True, slots=True)
 class _StagedItem:
-    length: int
-    check: int
+    etag_with: Callable[[Attributes], str]  # the ETag of its content and vector with attributes
     attributes: Attributes
 
     @property
     def etag(self) -> str:
-        return etag_of(self.length, self.check, self.attributes)
+        return self.etag_with(self.attributes)
 
 
 class Staging:
@@ -75,10 +75,9 @@ class Staging:
     def _operation(self, operation: Operation) -> tuple[Operation, ChangeOutcome]:
         item_id = operation.item_id
         before = self._item(item_id)
-        if operation.if_match is not None:
-            matches = before is not None and operation.if_match in ("*", before.etag)
-            if not matches:
-                raise PreconditionFailed("the item has changed, or is not there")
+        required = operation.if_match
+        if required is not None and (before is None or not {"*", before.etag} & required):
+            raise PreconditionFailed("the item has changed, or is not there")
         if isinstance(operation, Delete):
             self._items[item_id] = None
             return operation, ChangeOutcome(item_id, "absent" if before is None else "deleted")
@@ -91,7 +90,8 @@ class Staging:
             return self._checked_patch(operation), ChangeOutcome(item_id, "patched", after.etag)
         check_upsert(operation, self._snapshot.bundle)
         attributes = self._check(operation.attributes)
-        after = _StagedItem(len(operation.content), crc32(operation.content), attributes)
+        content, vector = operation.content, operation.vector
+        after = _StagedItem(partial(etag_of, len(content), crc32(content), vector), attributes)
         self._items[item_id] = after
         status: Status = "created" if before is None else "replaced"
         return replace(operation, attributes=attributes), ChangeOutcome(item_id, status, after.etag)
@@ -114,7 +114,8 @@ class Staging:
         key = self._snapshot.find(item_id)
         if key is None:
             return None
-        return _StagedItem(*self._snapshot.checks(key), self._snapshot.attributes.row(key))
+        attributes = self._snapshot.attributes.row(key)
+        return _StagedItem(partial(self._snapshot.etag_with, key), attributes)
 
 
 def check_upsert(operation: Upsert, bundle: Bundle) -> None:

@@ -186,8 +186,10 @@ class VersionView:
         return self._table.row(self._key(item_id)) if self.bundle.attributes else {}
 
     def etag(self, item_id: str) -> str:
-        _, _, length, check = self.bundle.spans[self._key(item_id)].tolist()
-        return etag_of(length, check, self.item_attributes(item_id))
+        key = self._key(item_id)
+        _, _, length, check = self.bundle.spans[key].tolist()
+        (vector,) = self.vectors([key])
+        return etag_of(length, check, vector, self.item_attributes(item_id))
 
 
 def no_attributes() -> InvalidRequest:

@@ -74,8 +74,9 @@ class LiveIndex:
         while True:
             neighbors = self._index.search(queries, width)
             ids = np.where((neighbors.ids >= 0) & ~removed[neighbors.ids], neighbors.ids, -1)
-            complete = np.count_nonzero(ids >= 0, axis=1).min(initial=needed) >= needed
-            if complete or width == size:
+            enough = np.count_nonzero(ids >= 0, axis=1) >= needed
+            exhausted = neighbors.ids[:, -1] < 0  # a wider search finds no more
+            if width == size or (enough | exhausted).all():
                 break
             width = min(2 * width, size)
         scores = np.where(ids >= 0, neighbors.scores, np.float32(-np.inf))

@@ -31,7 +31,7 @@ async def build_upsert(
     content: ItemContent,
     engine: SearchEngine,
     deadline: float,
-    if_match: str | None = None,
+    if_match: frozenset[str] | None = None,
 ) -> Upsert:
     """Return the operation that stores an item, with its vector.
 
@@ -59,13 +59,14 @@ async def build_operations(
 
     async def build(request: OperationRequest) -> Operation | TusouError:
         item_id = str(request.item_id)
+        if_match = None if request.if_match is None else frozenset([request.if_match])
         if isinstance(request, DeleteOperation):
-            return Delete(item_id, request.if_match)
+            return Delete(item_id, if_match)
         if isinstance(request, PatchOperation):
-            return Patch(item_id, request.attributes, request.if_match)
+            return Patch(item_id, request.attributes, if_match)
         try:
             async with turns:
-                return await build_upsert(item_id, request, engine, deadline, request.if_match)
+                return await build_upsert(item_id, request, engine, deadline, if_match)
         except TusouError as error:
             return error
 

@@ -12,9 +12,10 @@ from benchmarks.vector_bundle import MODEL, unit_vectors, write_vector_bundle
 from tusou.attributes.filters import Filter, parse_filter
 from tusou.attributes.schema import Attributes
 from tusou.bundle.manifest import VECTORS
-from tusou.core.arrays import Vectors
+from tusou.core.arrays import Neighbors, Vectors
 from tusou.core.hits import Hits
 from tusou.indexes import create_index, load_index
+from tusou.indexes.base import SearchIndex
 from tusou.indexes.specs import FaissSpec, IndexSpec, TorchSpec
 from tusou.live.operations import Delete, Operation, Patch, Upsert
 from tusou.live.store import LiveStore
@@ -143,3 +144,32 @@ def test_searches_see_exactly_the_items_that_are_there(
                     [score for _, score in expected], abs=1e-5
                 )
     assert items.version.endswith(f"+{changes}")
+
+
+class WidthRecorder:
+    """An index that keeps how many neighbors its searches asked for."""
+
+    def __init__(self, index: SearchIndex) -> None:
+        self.index, self.dim, self.widths = index, index.dim, list[int]()
+
+    def search(self, queries: Vectors, k: int) -> Neighbors:
+        self.widths.append(k)
+        return self.index.search(queries, k)
+
+
+def test_a_search_is_not_widened_when_the_index_has_no_more(tmp_path: Path) -> None:
+    vectors, query = unit_vectors(COUNT, 1), QUERIES[:1]
+    ids = [str(n) for n in range(COUNT)]
+    bundle = write_vector_bundle(tmp_path / "b", ids, vectors, [b"\xff\xd8\xff"] * COUNT)
+    index = create_index(FaissSpec("IVF4,Flat", "nprobe=1"), vectors.shape[1])
+    index.fill(vectors)
+    visited = index.search(query, COUNT).ids[0]
+    visited = visited[visited >= 0]
+    assert 20 < len(visited) < COUNT // 2
+    store = LiveStore(tmp_path / "b", bundle)
+    store.change(*(Delete(str(key)) for key in visited[:-1]))
+    recorder = WidthRecorder(index)
+    found = LiveIndex(recorder, store.snapshot).search(query, 10)  # type: ignore[arg-type]
+    assert found.ids[0].tolist() == [visited[-1]] + [-1] * 9
+    assert recorder.widths[-1] < COUNT
+    store.close()

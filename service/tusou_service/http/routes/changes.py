@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from tusou.attributes.filters import parse_filter
+from tusou.bundle.item_etag import parse_if_match
 from tusou.core.errors import (
     BadImage,
     PreconditionFailed,
@@ -48,11 +49,11 @@ router = APIRouter(tags=["changes"])
 
 _ERRORS = (*QUERY_ERRORS, LiveOff, StorageFull, Unavailable)
 IfMatchHeader = Annotated[
-    str | None,
+    list[str] | None,
     Header(
         alias="If-Match",
-        description="The ETag that the item must have, or * for any.",
-        examples=['"e9ef43ae49b179c9299a169dbbfdca0a"'],
+        description="ETags of which the item must have one, or * for any.",
+        examples=[['"e9ef43ae49b179c9299a169dbbfdca0a"']],
     ),
 ]
 
@@ -72,7 +73,7 @@ async def put_item(
 ) -> ChangeResponse:
     """Add an item, or put it in place of the one with its id; the next search finds it."""
     changes = _changes(engine)
-    operation = await build_upsert(item_id, body, engine, deadline, _etag(if_match))
+    operation = await build_upsert(item_id, body, engine, deadline, _etags(if_match))
     return await _apply_one(operation, changes, engine, deadline, response)
 
 
@@ -91,7 +92,7 @@ async def patch_item(
 ) -> ChangeResponse:
     """Change attributes of an item; those not named stay as they are."""
     changes = _changes(engine)
-    operation = Patch(item_id, body.attributes, _etag(if_match))
+    operation = Patch(item_id, body.attributes, _etags(if_match))
     return await _apply_one(operation, changes, engine, deadline, response)
 
 
@@ -109,7 +110,7 @@ async def delete_item(
 ) -> ChangeResponse:
     """Remove an item; status absent if there is none of this id."""
     changes = _changes(engine)
-    operation = Delete(item_id, _etag(if_match))
+    operation = Delete(item_id, _etags(if_match))
     return await _apply_one(operation, changes, engine, deadline, response)
 
 
@@ -194,6 +195,6 @@ def _version(changes: "LiveChanges") -> str:
     return snapshot.index_version
 
 
-def _etag(header: str | None) -> str | None:
-    """Return the ETag of an If-Match header, without quotes."""
-    return header.strip().removeprefix("W/").strip('"') if header is not None else None
+def _etags(lines: list[str] | None) -> frozenset[str] | None:
+    """Return the ETags of the lines of If-Match headers, without quotes."""
+    return None if lines is None else parse_if_match(",".join(lines))

@@ -79,8 +79,10 @@ async def item(
 ) -> ItemResponse:
     """Return an item's text, or the path of its image, and its attributes."""
     view = engine.pipeline.view
-    text = await engine.source.read(lambda: view.text(item_id), deadline)
-    response.headers["ETag"] = f'"{view.etag(item_id)}"'
+    text, etag = await engine.source.read(
+        lambda: (view.text(item_id), view.etag(item_id)), deadline
+    )
+    response.headers["ETag"] = f'"{etag}"'
     return ItemResponse(
         item_id=int(item_id) if view.bundle.id_type == "int" else item_id,
         text=text,
