@@ -67,11 +67,11 @@ def measure_http(seconds: float, clients: tuple[int, ...]) -> dict[str, object]:
         return figures
 
 
-def make_bundle(folder: Path, model: Path) -> Path:
+def make_bundle(folder: Path, model: Path, items: int = ITEMS) -> Path:
     """Publish a bundle of structured vectors in place of encoded images."""
     pool, root = folder / "imgs.tsv", folder / "bundle"
     image = base64.b64encode(b"an image").decode()
-    pool.write_text("".join(f"{item}\t{image}\n" for item in range(ITEMS)))
+    pool.write_text("".join(f"{item}\t{image}\n" for item in range(items)))
     weights = find_weights(str(model))
     tower = resolve_encoder(weights, "image", "cpu", "fp32", "torch")
     record = record_model([tower], [1.0])
@@ -80,7 +80,7 @@ def make_bundle(folder: Path, model: Path) -> Path:
     )
     plan = make_plan(folder / "plan", inputs, scan_source(open_image_file(pool)))
     store = ShardStore(folder / "shards", plan.digest)
-    vectors = structured(ITEMS, DIM, 1)
+    vectors = structured(items, DIM, 1)
     for number in range(plan.shard_count):
         rows = np.array(plan.shard(number), np.int64)
         contents = np.zeros((len(rows), DIGEST_BYTES), np.uint8)

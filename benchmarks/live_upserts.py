@@ -2,10 +2,10 @@
 
 python -m benchmarks.live_upserts
 
-A service has a pool of 30,000 items and a random ViT-B/16, whose speed is that of a trained one.
-Two clients send batches of `POST /items/batch` at the same time. Encoding alone is measured in turn
-with the upserts: by the same service (`POST /v1/embeddings`), and by the model in this process, in
-the service's batches of images.
+A service has a small pool and a random ViT-B/16, whose speed is that of a trained one. Two clients
+send batches of `POST /items/batch` at the same time. Encoding alone is measured in turn with the
+upserts: by the same service (`POST /v1/embeddings`), and by the model in this process, in the
+service's batches of images.
 """
 
 import argparse
@@ -32,8 +32,9 @@ from tusou.retrieval.pipeline import SearchPipeline
 _SIDE = 400  # of the images, in pixels
 _CLIENTS = 2
 _GIVEN_BATCH, _ENCODED_BATCH = 256, 16
-# Fewer than a tenth of the pool, at which a compaction would begin.
-_FIRST_ID, _IDS = 100_000, 2_500
+_ITEMS = 3000
+# Ids are used again, so that there are fewer live items than a compaction begins with.
+_FIRST_ID, _IDS = 100_000, 900
 _TIMEOUT_MS = "30000"
 
 Part = TypeVar("Part")
@@ -93,7 +94,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder, "vit-b-16.pt")
         save_random_model(model)
-        bundle = make_bundle(Path(folder), model)
+        bundle = make_bundle(Path(folder), model, _ITEMS)
         encode = _encoder(bundle, jpegs(arguments.encoded, _SIDE))
         settings = {"TUSOU_LIVE": "on", "TUSOU_COMPACT_MB": "100000", **ENVIRONMENT}
         with service(bundle, **settings) as running:
