@@ -89,6 +89,7 @@ class CalibrationFile(_CalibrationPart):
     """The content of `calibration.json`."""
 
     query_kind: QueryKind  # of the queries that it was fitted on, and serves
+    interpret: bool = True  # what a text refuses was subtracted
     depth: Annotated[int, Field(ge=1)]  # the hits of each query that it was fitted on
     mean: tuple[_Number, ...]  # mean vector of the items, (d,)
     curves: dict[StageNames, RelevanceCurves]

@@ -9,9 +9,10 @@ from tusou.core.arrays import Vectors
 from tusou.core.errors import ErrorDetail, NotCalibrated
 from tusou.core.hits import Hits
 from tusou.encoders.student.folder import Student
-from tusou.retrieval.query import Query
+from tusou.retrieval.query import ItemPart, Query
 from tusou.stages.base import Scores
 from tusou.stages.calibration import Calibration, RankedScores, Relevances
+from tusou.text.negation import parse_negation
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,23 +73,51 @@ def open_judge(
 ) -> RelevanceJudge | None:
     """Return what judges the hits of a query; None without a calibration for its kind.
 
-    There is none for texts that a student encodes: it was fitted on the scores of its teacher.
+    There is none for texts that a student encodes: it was fitted on the scores of its teacher. Nor
+    is there one for a query whose refusals are read otherwise than they were at the calibration.
 
     Raises NotCalibrated for a query that then asks for a least relevance.
     """
     taught = student is not None and (query.kind == "texts" or bool(query.texts))
-    if calibration is not None and query.kind == calibration.query_kind and not taught:
+    if calibration is None:
+        reason = "The index has no calibration; run tusou calibrate."
+    elif student is not None and taught:
+        reason = (
+            f"The calibration of the index is for queries that {student.record.teacher.name} "
+            f"encodes, and {student.name} encodes these; ask the teacher."
+        )
+    elif query.kind != calibration.query_kind:
+        reason = f"The calibration of the index is for queries of {calibration.query_kind} alone."
+    elif not _is_read_as_fitted(query, calibration):
+        reason = (
+            "The calibration of the index is for queries whose refusals are subtracted, and those "
+            "of this one are not; leave out interpret."
+            if calibration.interpret
+            else "The calibration of the index is for queries without refused parts: their texts "
+            "are searched as written; send interpret: false, and nothing negative."
+        )
+    else:
         return RelevanceJudge(calibration, query, calibration.pool_cosine(vector))
     if query.min_relevance is not None:
-        message = (
-            "The index has no calibration; run tusou calibrate."
-            if calibration is None
-            else f"The calibration of the index is for queries that {student.record.teacher.name} "
-            f"encodes, and {student.name} encodes these; ask the teacher."
-            if student is not None and taught
-            else f"The calibration of the index is for queries of {calibration.query_kind} alone."
-        )
         raise NotCalibrated(
-            details=[ErrorDetail(("body", "min_relevance"), "not_calibrated", message)]
+            details=[ErrorDetail(("body", "min_relevance"), "not_calibrated", reason)]
         )
     return None
+
+
+def _is_read_as_fitted(query: Query, calibration: Calibration) -> bool:
+    """Return whether a query's refusals are subtracted as the calibration's queries had them.
+
+    The scores of 不带拉链的包 are others when the words are searched as written: hits that have
+    what the text refuses would get the relevance of hits that have not.
+    """
+    if calibration.query_kind != "texts":
+        return True
+    if not calibration.interpret:
+        return not query.refuses
+    if query.understood is not None:
+        return True
+    texts = (
+        part.text for part in query.parts if not isinstance(part, ItemPart) and part.weight > 0
+    )
+    return not any(text is not None and parse_negation(text) for text in texts)

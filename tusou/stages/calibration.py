@@ -46,7 +46,7 @@ class Calibration:
     """The fitted functions of a bundle; safe for threads."""
 
     def __init__(self, content: CalibrationFile) -> None:
-        self.query_kind = content.query_kind
+        self.query_kind, self.interpret = content.query_kind, content.interpret
         self._curves = content.curves
         self._mean = np.array(content.mean, np.float64)
 

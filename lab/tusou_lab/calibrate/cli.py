@@ -28,6 +28,9 @@ def calibrate(
         Path | None,
         typer.Option(help="For a bundle of texts: the images to search with.", exists=True),
     ] = None,
+    no_interpret: Annotated[
+        bool, typer.Option("--no-interpret", help="Do not look for refusals in texts.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
     """Fit the relevance of hits on judged queries; publish a version that returns it."""
@@ -35,7 +38,9 @@ def calibrate(
     from tusou_lab.calibrate.run import calibrate as run_calibration
 
     with plain_errors(), progress() as bar:
-        fitted, published = run_calibration(bundle, answers, out, kind, pool, bar)
+        fitted, published = run_calibration(
+            bundle, answers, out, kind, pool, bar, interpret=not no_interpret
+        )
     if as_json:
         figures = fitted.content.figures.model_dump()
         curves = {name: each.threshold for name, each in fitted.content.curves.items()}
@@ -43,6 +48,7 @@ def calibrate(
             {
                 "version": published.version,
                 "kind": fitted.kind,
+                "interpret": fitted.content.interpret,
                 "queries": fitted.queries,
                 "skipped": fitted.skipped,
                 "thresholds": curves,

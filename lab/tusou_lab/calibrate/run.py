@@ -75,12 +75,14 @@ def calibrate(
     kind: KindChoice = "auto",
     pool: Path | None = None,
     progress: Progress | None = None,
+    *,
+    interpret: bool = True,
 ) -> tuple[FittedCalibration, Bundle]:
     """Fit a calibration and publish a version with it, in the bundle itself or in `out`.
 
     Errors as for `fit_calibration` and `revise`.
     """
-    fitted = fit_calibration(root, answers, kind, pool, progress)
+    fitted = fit_calibration(root, answers, kind, pool, progress, interpret=interpret)
 
     def add_record(manifest: Manifest) -> Manifest:
         stages = manifest.stages.model_copy(update={"calibration": fitted.record})
@@ -99,11 +101,15 @@ def fit_calibration(
     kind: KindChoice = "auto",
     pool: Path | None = None,
     progress: Progress | None = None,
+    *,
+    interpret: bool = True,
 ) -> FittedCalibration:
     """Fit the relevances of a bundle's answers on judged queries, searched as a service would.
 
-    `pool` holds the query images of a bundle of texts. Raises BadDataset for a file without enough
-    queries whose right items are in the bundle.
+    `pool` holds the query images of a bundle of texts. With `interpret`, what a text refuses is
+    subtracted; the calibration then serves queries that are read so, and no others.
+
+    Raises BadDataset for a file without enough queries whose right items are in the bundle.
     """
     progress = progress or NoProgress()
     pipeline = SearchPipeline.open(root)
@@ -111,7 +117,7 @@ def fit_calibration(
     judgments, skipped = _with_right_items(pipeline, answers)
     depth = _depth(pipeline, judgments)
     if query_kind == "texts":
-        queries = read_text_queries(judgments, depth, interpret=True)
+        queries = read_text_queries(judgments, depth, interpret=interpret)
     else:
         source = str(pool or judgments.path)
         queries = encode_image_queries(pipeline, judgments, source, depth, progress)
@@ -127,6 +133,7 @@ def fit_calibration(
     served = list(predictions)[-1]
     content = CalibrationFile(
         query_kind=query_kind,
+        interpret=interpret,
         depth=depth,
         mean=tuple(mean.vector.tolist()),
         curves={

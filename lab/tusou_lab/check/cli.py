@@ -36,6 +36,10 @@ def check(
             help="How often these queries find each item of a BUNDLE.", exists=True, dir_okay=False
         ),
     ] = None,
+    no_interpret: Annotated[
+        bool,
+        typer.Option("--no-interpret", help="With --queries: do not look for refusals in texts."),
+    ] = False,
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one per core.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing page.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
@@ -54,13 +58,15 @@ def check(
                 raise OutputExists(f"{html} exists; pass --force to replace it, or another --html")
         if is_bundle != (queries is not None):
             raise InvalidRequest("--queries belongs to a bundle: tusou check BUNDLE --queries Q")
+        if no_interpret and queries is None:
+            raise InvalidRequest("--no-interpret belongs to --queries: nothing else is searched")
         with progress() as bar:
             if queries is None:
                 report = run_checks(data, bar, bundle=bundle, workers=workers or None)
             else:
                 from tusou_lab.check.hubness import check_bundle
 
-                report = check_bundle(Path(data), queries, bar)
+                report = check_bundle(Path(data), queries, bar, interpret=not no_interpret)
         if html is not None:
             write_page(html, report)
     if as_json:

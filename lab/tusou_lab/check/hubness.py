@@ -56,10 +56,15 @@ class BundleHubness:
 
     ranked: Hubness
     plain: Hubness | None  # None where no stage changes the ranking
+    interpret: bool = True  # what a query refuses was subtracted
 
 
-def check_bundle(root: Path, queries: Path, progress: Progress) -> CheckReport:
+def check_bundle(
+    root: Path, queries: Path, progress: Progress, *, interpret: bool = True
+) -> CheckReport:
     """Report how often each item of a bundle is among the first results of queries.
+
+    With `interpret`, what a query refuses is subtracted, as the service does by default.
 
     Raises BadDataset with every query that the service would refuse, and for a bundle of texts.
     """
@@ -67,8 +72,9 @@ def check_bundle(root: Path, queries: Path, progress: Progress) -> CheckReport:
     pipeline = SearchPipeline.open(root)
     if pipeline.bundle.items != "images":
         raise BadDataset(f"{root} holds texts; the hubness of a bundle of images can be checked")
-    text_queries = read_text_queries(read_judgments(queries), K, interpret=True)
-    hubness = _measure(pipeline, text_queries, progress)
+    text_queries = read_text_queries(read_judgments(queries), K, interpret=interpret)
+    measured = _measure(pipeline, text_queries, progress)
+    hubness = replace(measured, interpret=interpret)
     findings = Findings()
     images = tuple(_images(pipeline.bundle, hubness.ranked))
     _add_finding(hubness.ranked, images, findings)

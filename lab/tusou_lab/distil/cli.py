@@ -32,6 +32,10 @@ def distil(
         list[str] | None,
         typer.Option(help="Judged queries to measure on, never trained on; repeatable."),
     ] = None,
+    no_interpret: Annotated[
+        bool,
+        typer.Option("--no-interpret", help="With --answers: do not look for refusals in texts."),
+    ] = False,
     titles: Annotated[
         bool, typer.Option("--titles", help="Also learn from the strings of the items' attributes.")
     ] = False,
@@ -64,7 +68,16 @@ def distil(
 
     with plain_errors(), progress() as bar:
         spec = DistilSpec(
-            tuple(queries), size, tuple(answers or ()), titles, composed, steps, seed, device, cache
+            tuple(queries),
+            size,
+            tuple(answers or ()),
+            titles,
+            composed,
+            steps,
+            seed,
+            device,
+            cache,
+            interpret=not no_interpret,
         )
         student = run_distil(bundle, spec, out, force=force, progress=bar)
     if as_json:

@@ -54,8 +54,14 @@ def measure_retention(
     held_out: Sequence[str],
     judged: Sequence[JudgedTexts],
     progress: Progress,
+    *,
+    interpret: bool = True,
 ) -> RetentionRecord:
-    """Search for the same texts with both, as they are served, without rerankers."""
+    """Search for the same texts with both, as they are served, without rerankers.
+
+    With `interpret`, what a judged query refuses is subtracted. Held-out texts are searched for as
+    they are: the student learns to encode texts, whatever they say.
+    """
     progress.begin("measuring the retention", 2 * len(held_out))
     queries = [Query.of_text(text, _DEPTH, interpret=False) for text in held_out]
     results = [_search(pipeline, queries, progress) for pipeline in (teacher, student)]
@@ -71,17 +77,24 @@ def measure_retention(
         texts=len(held_out),
         cosine=figures["cosine"],
         overlap_at_10=figures["overlap"],
-        answers=tuple(_compare(teacher, student, each, progress) for each in judged),
+        answers=tuple(
+            _compare(teacher, student, each, progress, interpret=interpret) for each in judged
+        ),
     )
 
 
 def _compare(
-    teacher: SearchPipeline, student: SearchPipeline, judged: JudgedTexts, progress: Progress
+    teacher: SearchPipeline,
+    student: SearchPipeline,
+    judged: JudgedTexts,
+    progress: Progress,
+    *,
+    interpret: bool,
 ) -> AnswersRetention:
     judgments = judged.judgments
     queries = [
         replace(query, rerank=False)
-        for query in read_text_queries(judgments, _DEPTH, interpret=True)
+        for query in read_text_queries(judgments, _DEPTH, interpret=interpret)
     ]
     progress.begin(f"searching for {judged.name}", 2 * len(queries))
     values = {
@@ -99,6 +112,7 @@ def _compare(
     return AnswersRetention(
         data=judged.name,
         queries=len(queries),
+        interpret=interpret,
         **{name: _figure(column, bounds[name]) for name, column in values.items()},
         retained=retained,
     )

@@ -58,6 +58,7 @@ class DistilSpec:
     seed: int = 0
     device: str = "auto"
     cache: Path | None = None
+    interpret: bool = True  # in judged queries: subtract what they refuse, as the service does
 
 
 def distil(
@@ -221,7 +222,9 @@ def _measure(
     tuning = tune_index(teacher.bundle, encoder.encode(encoder.prepare(probes)))
     student = write_record(folder, record.model_copy(update={"tuning": tuning}))
     pipeline = SearchPipeline.open(root, device=spec.device, student=student)
-    retention = measure_retention(teacher, pipeline, texts.held_out, judged, progress)
+    retention = measure_retention(
+        teacher, pipeline, texts.held_out, judged, progress, interpret=spec.interpret
+    )
     return write_record(folder, student.record.model_copy(update={"retention": retention}))
 
 

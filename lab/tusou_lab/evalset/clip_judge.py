@@ -45,7 +45,8 @@ def parse_thresholds(text: str) -> Thresholds:
 class ClipJudge:
     """Grades a pair by the relevance that the calibration gives the item in a search of the index.
 
-    The stages of the bundle do not count: a reranker scores only the first items.
+    Refusals are read as they were for the calibration. The stages of the bundle do not count: a
+    reranker scores only the first items.
     """
 
     def __init__(self, root: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> None:
@@ -94,7 +95,10 @@ class ClipJudge:
 
     def _relevances(self, planned: Sequence[PlannedQuery]) -> Iterator[Values]:
         """Yield the relevance of every item for each query, by row key (n,)."""
-        queries = [Query.of_text(normalize_query(each.text), 1) for each in planned]
+        interpret = self._calibration.interpret
+        queries = [
+            Query.of_text(normalize_query(each.text), 1, interpret=interpret) for each in planned
+        ]
         vectors = self._encode(queries)
         for query, vector, cosines in zip(queries, vectors, self._cosines(vectors), strict=True):
             order = np.argsort(-cosines, kind="stable")

@@ -14,7 +14,7 @@ from tusou.core.errors import BadDataset, CorruptBundle, InvalidRequest
 from tusou.core.ids import ItemId
 from tusou_lab.evalset.drawing import Drawing, best_ranks, draw, probabilities
 from tusou_lab.evalset.plan import PlannedQuery
-from tusou_lab.evalset.pooled_systems import open_systems
+from tusou_lab.evalset.pooled_systems import PooledQueries, open_systems
 from tusou_lab.evalset.set_folder import SetFolder
 
 
@@ -68,13 +68,17 @@ def pool_systems(
     drawing: Drawing,
     progress: Progress,
     titles: Sequence[str] = (),
+    *,
+    interpret: bool = True,
 ) -> PoolReport:
     """Search with every system, draw the pairs, and write them into the set.
 
     A system is a bundle of the same items, or a run file or TREC run of the set's queries; each of
     `titles` is an attribute of `bundle` that is searched lexically. The items of `bundle` are the
-    whole pool. Raises InvalidRequest without a system, and BadDataset for one that is not of this
-    pool, ids that TREC's files cannot hold, and another version of the bundle than was judged.
+    whole pool. With `interpret`, bundles and titles are searched without what a query refuses.
+
+    Raises InvalidRequest without a system, and BadDataset for one that is not of this pool, ids
+    that TREC's files cannot hold, and another version of the bundle than was judged.
     """
     if not systems and not titles:
         raise InvalidRequest("give --systems, --lexical or both: there is nothing to pool")
@@ -89,9 +93,8 @@ def pool_systems(
     ids = [opened.ids.at(key) for key in range(len(opened.ids))]
     if blank := next((each for each in map(str, ids) if each.split() != [each]), None):
         raise BadDataset(f"the id {blank!r} contains spaces, which TREC files cannot hold")
-    opened_systems = list(
-        open_systems(opened, systems, titles, queries, folder.path, drawing.depth, progress)
-    )
+    pooled = PooledQueries(folder.path, queries, interpret=interpret)
+    opened_systems = list(open_systems(opened, systems, titles, pooled, drawing.depth, progress))
     names = [system.name for system in opened_systems]
     rankings = {system.name: system.find for system in opened_systems}
     pairs = list(_draw_pairs(queries, rankings, ids, drawing))
@@ -100,6 +103,7 @@ def pool_systems(
         "bundle": str(bundle.resolve()),
         "version": opened.version,
         "items": len(ids),
+        "interpret": interpret,
         "systems": {system.name: system.source for system in opened_systems},
         "models": {system.name: system.models for system in opened_systems},
     }

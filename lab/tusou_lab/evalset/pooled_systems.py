@@ -21,6 +21,15 @@ LEXICAL = "lexical:"  # begins the name of a lexical search, before the attribut
 
 
 @dataclass(frozen=True, slots=True)
+class PooledQueries:
+    """The queries of a set, and how they are read."""
+
+    path: Path  # of the set
+    queries: Sequence[PlannedQuery]
+    interpret: bool = True  # subtract what a text refuses, as the service does by default
+
+
+@dataclass(frozen=True, slots=True)
 class PooledSystem:
     """A system with its results."""
 
@@ -34,8 +43,7 @@ def open_systems(
     bundle: Bundle,
     systems: Sequence[Path],
     titles: Sequence[str],
-    queries: Sequence[PlannedQuery],
-    set_path: Path,
+    queries: PooledQueries,
     depth: int,
     progress: Progress,
 ) -> Iterator[PooledSystem]:
@@ -45,7 +53,7 @@ def open_systems(
     not of this pool, or that is given twice.
     """
     for name, path in zip(_name_systems(systems), systems, strict=True):
-        run, models = _read_system(path, queries, set_path, depth, progress)
+        run, models = _read_system(path, queries, depth, progress)
         yield PooledSystem(name, str(path), models, _positions_of(name, run, bundle))
     if len(set(titles)) < len(titles):
         raise BadDataset("--lexical: an attribute is given twice")
@@ -70,13 +78,13 @@ def _name_systems(systems: Sequence[Path]) -> list[str]:
 
 
 def _read_system(
-    path: Path, queries: Sequence[PlannedQuery], name: Path, depth: int, progress: Progress
+    path: Path, pooled: PooledQueries, depth: int, progress: Progress
 ) -> tuple[Run, tuple[str, ...]]:
     if (path / CURRENT).is_file():
-        rows = (JudgedQuery(each.query_id, each.query_id, each.text, {}) for each in queries)
+        rows = (JudgedQuery(each.query_id, each.query_id, each.text, {}) for each in pooled.queries)
         opened = Bundle.open(path)
-        spec = BundleSearchSpec(top_k=min(depth, len(opened.ids)))
-        run = search_bundle(path, Judgments(name, tuple(rows)), spec, progress).run
+        spec = BundleSearchSpec(min(depth, len(opened.ids)), pooled.interpret)
+        run = search_bundle(path, Judgments(pooled.path, tuple(rows)), spec, progress).run
         return run, model_digests(opened)
     if not path.is_file():
         raise BadDataset(f"{path} is neither a bundle nor a file of rankings")
@@ -110,14 +118,14 @@ def _positions_of(name: str, run: Run, bundle: Bundle) -> Callable[[int], Ids]:
 
 
 def _search_titles(
-    bundle: Bundle, title: str, queries: Sequence[PlannedQuery], depth: int, progress: Progress
+    bundle: Bundle, title: str, pooled: PooledQueries, depth: int, progress: Progress
 ) -> Callable[[int], Ids]:
-    """Search the titles for what each query asks for, without what it refuses."""
+    """Search the titles for what each query asks for, or for its words as written."""
     index = open_title_index(bundle, title)
-    progress.begin(f"searching {title}", len(queries))
+    progress.begin(f"searching {title}", len(pooled.queries))
     found: dict[int, Ids] = {}
-    for query in queries:
-        understood = parse_negation(query.text)
+    for query in pooled.queries:
+        understood = parse_negation(query.text) if pooled.interpret else None
         text = query.text if understood is None else understood.positive
         found[query.query_id] = index.search(text, depth)
         progress.advance()

@@ -32,6 +32,9 @@ def improve(
     rerank_model: Annotated[
         str | None, typer.Option(help="For rerank:URL: the model's name at the endpoint.")
     ] = None,
+    no_interpret: Annotated[
+        bool, typer.Option("--no-interpret", help="Do not look for refusals in texts.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Divides the queries into halves.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace what OUT holds.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
@@ -51,7 +54,7 @@ def improve(
 
     with plain_errors(resumes=True), progress() as bar:
         options = TryOptions(query_bank, prompt_file, rerank_model)
-        spec = ImproveSpec(answers, tuple(rungs), options, seed)
+        spec = ImproveSpec(answers, tuple(rungs), options, seed, interpret=not no_interpret)
         ladder = run_improve(bundle, spec, out, bar, force=force)
     if as_json:
         print_json(asdict(ladder))

@@ -25,17 +25,18 @@ _ROUNDS = 20
 _SECONDS = 30.0  # no further round begins after that
 
 
-def measure_cost(plain: Path, root: Path, texts: Sequence[str]) -> RungCost:
+def measure_cost(
+    plain: Path, root: Path, texts: Sequence[str], *, interpret: bool = True
+) -> RungCost:
     """Return the cost of a bundle beside that of the plain one, measured in turn."""
-    plain_ms, ms = _milliseconds(
-        (SearchPipeline.open(plain), SearchPipeline.open(root)), texts[:_QUERIES]
-    )
+    queries = [Query.of_text(text, _TOP_K, interpret=interpret) for text in texts[:_QUERIES]]
+    pipelines = SearchPipeline.open(plain), SearchPipeline.open(root)
+    plain_ms, ms = _milliseconds(pipelines, queries)
     return RungCost(ms, plain_ms, disk_mb(root), disk_mb(plain), memory_mb(root), memory_mb(plain))
 
 
-def _milliseconds(pipelines: Sequence[SearchPipeline], texts: Sequence[str]) -> list[float]:
+def _milliseconds(pipelines: Sequence[SearchPipeline], queries: Sequence[Query]) -> list[float]:
     """Return the mean over the queries, for each pipeline, of a query's fastest search."""
-    queries = [Query.of_text(text, _TOP_K) for text in texts]
     fastest = [[math.inf] * len(queries) for _ in pipelines]
     end = perf_counter() + _SECONDS
     for number in range(1 + _ROUNDS):  # the first warms up

@@ -29,7 +29,8 @@ class HubRung:
         trials = tools.trials
         recipe = below.recipe.with_stages({"--query-bank": self.query_bank})
         bundle = Bundle.open(tools.maker.make(recipe))
-        queries = encode_judged(tools.maker.plain_of(below.recipe), trials.judgments, trials.cache)
+        plain = tools.maker.plain_of(below.recipe)
+        queries = encode_judged(plain, trials.judgments, trials.cache, interpret=trials.interpret)
         choosing = trials.halves.choosing.tolist()
         rows = [trials.judgments.rows[position] for position in choosing]
         correct = [{bundle.ids.key(str(item)) for item in row.correct} - {None} for row in rows]
@@ -44,9 +45,11 @@ class HubRung:
         return recipe.with_stages({"--hub-alpha": f"{fitted.alpha:g}", "--hub-k": str(fitted.k)})
 
 
-def encode_judged(root: Path, judgments: Judgments, cache: Path) -> Vectors:
+def encode_judged(
+    root: Path, judgments: Judgments, cache: Path, *, interpret: bool = True
+) -> Vectors:
     """Return the vectors of the judged queries as a bundle's searches encode them, (q, d)."""
-    queries = read_text_queries(judgments, 1, interpret=True)
+    queries = read_text_queries(judgments, 1, interpret=interpret)
     encoded = encode_text_queries(SearchPipeline.open(root), queries, cache, NoProgress())
     return np.stack(
         [

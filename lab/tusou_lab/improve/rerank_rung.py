@@ -78,7 +78,7 @@ def _score(root: Path, tools: Tools, depth: int, path: Path) -> list[RerankScore
     """Search every query without and with the reranker, and keep what comes out."""
     judgments = tools.trials.judgments
     pipeline = SearchPipeline.open(root)
-    queries = read_text_queries(judgments, depth, interpret=True)
+    queries = read_text_queries(judgments, depth, interpret=tools.trials.interpret)
     unranked = [replace(query, rerank=False) for query in queries]
     explained = [replace(query, explain=True) for query in queries]
     plain = search_queries(pipeline, judgments, unranked, NoProgress())

@@ -50,12 +50,15 @@ class ImproveSpec:
     rungs: tuple[str, ...]  # as `--try` gives them
     options: TryOptions = field(default_factory=TryOptions)
     seed: int = 0
+    interpret: bool = True  # subtract what a text refuses, as the service does by default
     costs: bool = True  # measure milliseconds and memory, which takes half a minute a rung
 
     @property
     def words(self) -> tuple[str, ...]:
         """The options of the command line, without answers and output."""
-        return ("--try", ",".join(self.rungs), *self.options.words, "--seed", str(self.seed))
+        literal = () if self.interpret else ("--no-interpret",)
+        rungs = ("--try", ",".join(self.rungs))
+        return (*rungs, *self.options.words, "--seed", str(self.seed), *literal)
 
 
 def improve(
@@ -69,7 +72,7 @@ def improve(
     """
     started = perf_counter()
     bundle = Bundle.open(root)
-    judgments = _read_answers(bundle, spec.answers, root)
+    judgments = _read_answers(bundle, spec, root)
     halves = split_halves(judgments, spec.seed)
     rungs = parse_try_list(spec.rungs, spec.options, bundle)
     source, options = index_command(bundle, root) if needs_source(rungs) else ("", ())
@@ -78,13 +81,14 @@ def improve(
     maker = BundleMaker(
         root, out / _WORK / "bundles", CommandRunner(log_commands(out)), source, options
     )
-    trials = TrialRunner(out / _WORK, spec.answers, judgments, halves)
+    trials = TrialRunner(out / _WORK, spec.answers, judgments, halves, interpret=spec.interpret)
     runs = RunFolder(out, judgments, halves)
     runs.write_answers()
     plain = Standing(Recipe(), root, trials.search(root, PLAIN))
     runs.save(PLAIN, plain.trial.run)
     texts = [row.text for row in judgments.rows if row.text is not None]
-    cost = partial(measure_cost, root, texts=texts) if spec.costs else _no_cost
+    measured = partial(measure_cost, root, texts=texts, interpret=spec.interpret)
+    cost = measured if spec.costs else _no_cost
     climbed = climb(plain, rungs, Tools(maker, trials, runs), cost, progress)
     best = _write_best(out, plain, climbed, maker, runs)
     ladder = Ladder(
@@ -114,7 +118,8 @@ def improve(
     return ladder
 
 
-def _read_answers(bundle: Bundle, answers: str, root: Path) -> Judgments:
+def _read_answers(bundle: Bundle, spec: ImproveSpec, root: Path) -> Judgments:
+    answers = spec.answers
     if bundle.items != "images":
         raise InvalidRequest(f"{root} holds texts; `tusou improve` takes a bundle of images")
     judgments = read_judgments(answers, "text_to_image")
@@ -123,7 +128,7 @@ def _read_answers(bundle: Bundle, answers: str, root: Path) -> Judgments:
     require_answers(judgments)
     raise_problems([*find_unjudged(judgments)])
     check_coverage(judgments, list_ids(bundle), root)
-    read_text_queries(judgments, 1, interpret=True)  # refuses what the service would
+    read_text_queries(judgments, 1, interpret=spec.interpret)  # refuses what the service would
     return judgments
 
 
@@ -135,6 +140,7 @@ def _inputs(bundle: Bundle, spec: ImproveSpec, judgments: Judgments) -> str:
             "bundle": bundle.version,
             "answers": sha256(json.dumps(rows).encode()).hexdigest(),
             "seed": spec.seed,
+            "interpret": spec.interpret,
         }
     )
 
@@ -148,8 +154,8 @@ def _claim(out: Path, inputs: str, *, force: bool) -> None:
     if out.exists() and any(out.iterdir()) and not same:
         if not force:
             raise OutputExists(
-                f"{out} holds other files than those of a stopped run with the same bundle and "
-                "answers; pass --force to replace them, or another --out"
+                f"{out} holds other files than those of a stopped run with the same bundle, "
+                "answers, --seed and --no-interpret; pass --force to replace them, or another --out"
             )
         replace_folder(out)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -29,8 +29,17 @@ class ScoredTrial:
 class TrialRunner:
     """Searches bundles; the queries' vectors and the runs are kept in a folder."""
 
-    def __init__(self, folder: Path, answers: str, judgments: Judgments, halves: Halves) -> None:
-        self.judgments, self.halves = judgments, halves
+    def __init__(
+        self,
+        folder: Path,
+        answers: str,
+        judgments: Judgments,
+        halves: Halves,
+        *,
+        interpret: bool = True,
+    ) -> None:
+        """With `interpret`, what a text refuses is subtracted in every search."""
+        self.judgments, self.halves, self.interpret = judgments, halves, interpret
         self.folder, self._answers = folder, answers
         self.cache = folder / "embeddings"  # of the queries
 
@@ -40,7 +49,7 @@ class TrialRunner:
         if path.exists():
             run = load(path, self._answers, BundleSearchSpec(DEPTH)).run
         else:
-            spec = BundleSearchSpec(DEPTH, cache=self.cache)
+            spec = BundleSearchSpec(DEPTH, self.interpret, self.cache)
             run = search_bundle(root, self.judgments, spec).run
             path.parent.mkdir(parents=True, exist_ok=True)
             save(path, run, self.judgments)

@@ -45,6 +45,10 @@ def report(
         Path | None,
         typer.Option(help="Text file with your own words, a section.", exists=True, dir_okay=False),
     ] = None,
+    no_interpret: Annotated[
+        bool,
+        typer.Option("--no-interpret", help="For bundles: do not look for refusals in texts."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
@@ -64,6 +68,7 @@ def report(
             examples,
             notes,
             ladder,
+            not no_interpret,
         )
         written = make_report(spec, out, bar, force=force)
     if as_json:

@@ -93,6 +93,7 @@ class CommandWriter:
         for option, file in files.items():
             words += [option, self._path(file)] if file else []
         words += ["--title", spec.title] if spec.title else []
+        words += [] if spec.interpret else ["--no-interpret"]
         words += ["--lang", spec.language, "--examples", str(spec.examples)]
         return _command("report", *words, "--out", self._path(out), "--force")
 

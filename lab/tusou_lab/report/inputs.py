@@ -30,6 +30,7 @@ class ReportSpec:
     examples: int = 5  # rows of images under each heading
     notes: Path | None = None  # text of the author
     ladder: Path | None = None  # what `tusou improve` wrote
+    interpret: bool = True  # for bundles: subtract what a text refuses, as the service does
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ def read_report_data(spec: ReportSpec, progress: Progress | None = None) -> Repo
             )
         # A file for this direction alone says more precisely which queries a run answers.
         matching.sort(key=lambda source: not Path(source).is_file())
-        scored = evaluate(path, matching[0], BundleSearchSpec(depth), progress)
+        scored = evaluate(path, matching[0], BundleSearchSpec(depth, spec.interpret), progress)
         name = path.stem if path.is_file() else path.name
         bundle = _searched_bundle(scored, bundles.values())
         if bundle is not None and path.is_file():

@@ -53,6 +53,10 @@ def train(
     layers: Annotated[
         int | None, typer.Option(min=1, max=12, help="Layers of the cross-encoder; 2 by default.")
     ] = None,
+    no_interpret: Annotated[
+        bool,
+        typer.Option("--no-interpret", help="For rerank: do not look for refusals in texts."),
+    ] = False,
     recipe: Annotated[
         Literal["small", "medium", "large"] | None,
         typer.Option(help="Defaults of other options; by default, by the number of pairs."),
@@ -249,6 +253,7 @@ def train(
                 recipe,
                 patience,
                 DistillationSpec.parse(teacher and name_model(teacher, hub), distil, distil_weight),
+                not no_interpret,
             )
             result = run_task(
                 main_data,

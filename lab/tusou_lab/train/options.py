@@ -55,6 +55,7 @@ class GivenOptions:
     recipe: RecipeName | None = None
     patience: int | None = None
     distillation: DistillationSpec = field(default_factory=DistillationSpec)
+    interpret: bool = True  # of the queries of a reranker
 
     def take_recipe(self, data: str) -> TrainingRecipe:
         """Return the recipe for the data and the model; InvalidRequest, and errors of `measure`."""
@@ -101,8 +102,8 @@ class GivenOptions:
         """Return the model; InvalidRequest for options that are missing or of another task."""
         if self.model is None:
             raise InvalidRequest("Give the model to train with --model.")
-        if self.bundle is not None or self.layers is not None:
-            raise InvalidRequest("--from and --layers are options of --task rerank.")
+        if self.bundle is not None or self.layers is not None or not self.interpret:
+            raise InvalidRequest("--from, --layers and --no-interpret belong to --task rerank.")
         self.losses.check()
         self.distillation.check(self.losses)
         if self.freeze not in FROZEN and not LAYERS.fullmatch(self.freeze):
@@ -158,6 +159,7 @@ class GivenOptions:
             seed=self.seed,
             precision=self.precision,
             layers=self.layers or 2,
+            interpret=self.interpret,
         )
         return spec, self.bundle
 

@@ -30,6 +30,10 @@ def view(
     ] = None,
     top_k: Annotated[int, typer.Option(min=1, max=100, help="Items to show for a query.")] = 10,
     count: Annotated[int, typer.Option(min=1, help="Queries to show, from the first.")] = 100,
+    no_interpret: Annotated[
+        bool,
+        typer.Option("--no-interpret", help="For a bundle: do not look for refusals in texts."),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing page.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
 ) -> None:
@@ -38,7 +42,7 @@ def view(
     from tusou_lab.view.run import ViewSpec, write_view
 
     with plain_errors(), progress() as bar:
-        spec = ViewSpec(source, queries, tuple(bundle or ()), top_k, count)
+        spec = ViewSpec(source, queries, tuple(bundle or ()), top_k, count, not no_interpret)
         shown = write_view(spec, out, bar, force=force)
     if as_json:
         print_json({"page": str(out), "queries": shown})

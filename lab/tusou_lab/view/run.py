@@ -29,6 +29,7 @@ class ViewSpec:
     bundles: tuple[Path, ...] = ()  # that hold the items, or the query images
     items: int = 10
     count: int = 100  # queries, the first ones of the file
+    interpret: bool = True  # for a bundle: subtract what a text refuses, as the service does
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _read_results(spec: ViewSpec, progress: Progress) -> tuple[Run, Mapping[str,
     if spec.source.is_dir():
         if spec.queries is None:
             raise InvalidRequest("give the --queries to search the bundle for")
-        search = BundleSearchSpec(spec.items)
+        search = BundleSearchSpec(spec.items, spec.interpret)
         loaded = load(spec.source, spec.queries, search, submission=True, progress=progress)
         rows = loaded.judgments.rows
         return loaded.run, {str(row.query_id): row.text for row in rows if row.text is not None}

@@ -51,6 +51,7 @@ class AnswersRetention(Record):
 
     data: str  # the name of the file or split
     queries: Count
+    interpret: bool = True  # what a query refuses was subtracted
     teacher: Figure
     student: Figure
     difference: Figure  # student less teacher

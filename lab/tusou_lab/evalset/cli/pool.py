@@ -32,6 +32,9 @@ def pool(
         float,
         typer.Option(min=0, help="Expected pairs per query to draw from items no system found."),
     ] = 10,
+    no_interpret: Annotated[
+        bool, typer.Option("--no-interpret", help="Do not look for refusals in texts.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same pairs.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +49,15 @@ def pool(
 
     with plain_errors(), progress() as bar:
         drawing = Drawing(depth, min(certain, depth), ranked, unranked, seed)
-        report = pool_systems(SetFolder(folder), bundle, systems or [], drawing, bar, lexical or [])
+        report = pool_systems(
+            SetFolder(folder),
+            bundle,
+            systems or [],
+            drawing,
+            bar,
+            lexical or [],
+            interpret=not no_interpret,
+        )
     if as_json:
         print_json(asdict(report))
         return

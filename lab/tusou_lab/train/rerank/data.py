@@ -62,10 +62,18 @@ class RerankSplitLoader:
     """Runs the frozen towers over splits; the tokens of images are kept in a folder."""
 
     def __init__(
-        self, pipeline: SearchPipeline, weights: Weights, shape: CrossShape, cache: Path
+        self,
+        pipeline: SearchPipeline,
+        weights: Weights,
+        shape: CrossShape,
+        cache: Path,
+        *,
+        interpret: bool = True,
     ) -> None:
+        """With `interpret`, what a query refuses is subtracted from its vector."""
         self._pipeline, self._weights, self._shape = pipeline, weights, shape
         self._cache, self._device = cache, pipeline.device
+        self._interpret = interpret
         self._texts = TextTokens(weights, self._device)
         self._images = ImageTokens(weights, shape.pool, self._device)
 
@@ -73,10 +81,11 @@ class RerankSplitLoader:
         """Return the tokens, vectors and candidates of a split."""
         texts = [normalize_query(text) for text in split.texts]
         image_vectors = self._encode_images(split.pixels, progress)
-        query_vectors = self._encode_queries(texts)
+        queries = [Query.of_text(text, 1, interpret=self._interpret) for text in texts]
+        query_vectors = self._encode_queries(queries)
         return RerankSplit(
             self._image_tokens(split, progress),
-            self._text_tokens(texts),
+            self._text_tokens([query.texts[0] for query in queries]),
             image_vectors,
             query_vectors,
             unite_same_texts(texts, split.correct),
@@ -94,9 +103,8 @@ class RerankSplitLoader:
             progress.advance(len(batch))
         return np.stack(vectors)
 
-    def _encode_queries(self, texts: Sequence[str]) -> Vectors:
+    def _encode_queries(self, queries: Sequence[Query]) -> Vectors:
         """Encode queries as the bundle's searches do, what they refuse included."""
-        queries = [Query.of_text(text, 1) for text in texts]
         parts = list(dict.fromkeys(part for query in queries for part in query.texts))
         rows = np.concatenate(
             [
@@ -110,11 +118,10 @@ class RerankSplitLoader:
         )
 
     def _text_tokens(self, texts: Sequence[str]) -> tuple[Tensor, ...]:
-        positive = [Query.of_text(text, 1).texts[0] for text in texts]
         return tuple(
             tokens.half()
             for start in range(0, len(texts), _BATCH)
-            for tokens in self._texts.encode(positive[start : start + _BATCH])
+            for tokens in self._texts.encode(texts[start : start + _BATCH])
         )
 
     def _image_tokens(self, split: TrainingSplit, progress: Progress) -> NDArray[np.float16]:

@@ -53,6 +53,7 @@ class RerankSpec:
     seed: int
     precision: str  # fp32, or bf16 for matrix products
     layers: int
+    interpret: bool = True  # subtract what a query refuses, as the service does by default
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class _RerankTask:
         train, held_out = load_splits(data, valid, encoder, cache, progress, workers)
         self.records = {"train": train.record, "valid": held_out.record}
         self.note = check_splits(train, held_out)
-        loader = RerankSplitLoader(pipeline, self.weights, shape, cache)
+        loader = RerankSplitLoader(pipeline, self.weights, shape, cache, interpret=spec.interpret)
         self._valid = loader.load(held_out, progress)
         self._train = loader.load(train, progress)
         self._validated: ValidatedScale | None = None
