@@ -199,3 +199,43 @@ def test_a_damaged_calibration_is_a_corrupt_bundle(copy: Path, tmp_path: Path) -
         add_calibration(copy, broken, tmp_path)
         with pytest.raises(CorruptBundle, match=r"calibration\.json: wrong value at (mean|depth)"):
             SearchPipeline.open(copy)
+
+
+REFUSING = "不带拉链的包"
+
+
+def read_both_ways(pipeline: SearchPipeline, text: str) -> list[object]:
+    """Return the outcomes of a text whose refusals are subtracted, then of the text as written."""
+    queries = [Query.of_text(text, 5, interpret=interpret) for interpret in (True, False)]
+    cut = [replace(query, min_relevance=0.0) for query in queries]
+    return outcomes(pipeline, [*queries, *cut])
+
+
+def test_a_refusal_searched_as_written_has_no_relevance(calibrated: Path) -> None:
+    pipeline = SearchPipeline.open(calibrated)
+    subtracted, literal, _, refused = read_both_ways(pipeline, REFUSING)
+    assert isinstance(subtracted, Hits)
+    assert isinstance(literal, Hits)
+    assert (len(subtracted.relevance), literal.relevance, literal.matched) == (5, (), None)
+    assert isinstance(refused, NotCalibrated)
+    assert "leave out interpret" in str(refused)
+    for hits in read_both_ways(pipeline, "红色连衣裙"):
+        assert isinstance(hits, Hits)
+        assert len(hits.relevance) == 5
+
+
+def test_a_calibration_on_literal_texts_serves_literal_texts(copy: Path, tmp_path: Path) -> None:
+    content = make_calibration(64, center=0.1).model_copy(update={"interpret": False})
+    add_calibration(copy, content, tmp_path)
+    pipeline = SearchPipeline.open(copy)
+    subtracted, literal, refused, _ = read_both_ways(pipeline, REFUSING)
+    assert isinstance(subtracted, Hits)
+    assert isinstance(literal, Hits)
+    assert (subtracted.relevance, len(literal.relevance)) == ((), 5)
+    assert isinstance(refused, NotCalibrated)
+    assert "interpret: false" in str(refused)
+    steered = Query((TextPart("裙"), TextPart("红色", -0.5)), 5)
+    for query, count in ((steered, 0), (Query.of_text("红色连衣裙", 5), 5)):
+        (hits,) = pipeline.search([query]).hits
+        assert isinstance(hits, Hits)
+        assert len(hits.relevance) == count

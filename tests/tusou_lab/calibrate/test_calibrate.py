@@ -203,3 +203,22 @@ def test_the_command_reports_and_notes_what_was_left_out(bundle: Path, answers: 
     assert report["auroc"] == figures.figures.auroc.model_dump()
     assert report["thresholds"] == {"retrieve": figures.curves["retrieve"].threshold}
     assert (report["queries"], report["skipped"]) == (30, 1)
+
+
+def test_refusals_are_searched_as_written_with_the_option(bundle: Path, answers: Path) -> None:
+    subtracted = fit_calibration(bundle, answers, kind="logistic")
+    result = run_command(
+        bundle, "--answers", answers, "--kind", "logistic", "--no-interpret", "--json"
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["interpret"] is False
+    literal = Bundle.open(bundle).calibration
+    assert literal is not None
+    assert (literal.interpret, subtracted.content.interpret) == (False, True)
+    curves = [each.curves["retrieve"].hit for each in (subtracted.content, literal)]
+    assert "refused" in curves[0].weights
+    assert "refused" not in curves[1].weights
+    pipeline = SearchPipeline.open(bundle)
+    queries = [Query.of_text(TEXTS[1], 10, interpret=interpret) for interpret in (False, True)]
+    relevances = [hits.relevance for hits in pipeline.search(queries).hits]  # type: ignore[union-attr]
+    assert [len(each) for each in relevances] == [10, 0]

@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from tusou_indexer.build import BuildSpec, build
 from tusou_lab.check import cli
 from tusou_lab.check.hubness import check_bundle, measure_hubness
 from tusou_lab.check.page import write_page
 from tusou_lab.check.run import CheckReport
+from tusou_lab.toy.dataset import SplitSize, write_toy
 from typer.testing import CliRunner
 
 from tusou.cli.progress import NoProgress
+from tusou.encoders import DEMO
 from tusou.evaluation.judgments import read_judgments
 from tusou.retrieval.local import open_bundle
 
@@ -93,3 +96,31 @@ def test_queries_belong_to_a_bundle(
     result = CliRunner().invoke(app, args)
     assert result.exit_code == 1
     assert "--queries belongs to a bundle" in result.output
+
+
+def test_hubs_are_those_of_refusals_as_written_with_the_option(tmp_path: Path) -> None:
+    write_toy(tmp_path / "toy", [SplitSize("test", 60, 10)], 5)
+    images, root = tmp_path / "toy" / "MR_test_imgs.tsv", tmp_path / "bundle"
+    build(BuildSpec(str(images), DEMO, workers=1, device="cpu"), root, NoProgress())
+    texts = [f"{thing}，不要{colour}的" for thing in ("包", "帽子") for colour in ("红色", "白色")]
+    rows = ({"query_id": n, "query_text": text} for n, text in enumerate(texts))
+    path = tmp_path / "queries.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    hubs = []
+    for flags, interpret in (([], True), (["--no-interpret"], False)):
+        words = [str(root), "--queries", str(path), *flags, "--json"]
+        hubness = json.loads(CliRunner().invoke(app, words).stdout)["hubness"]
+        assert hubness["interpret"] is interpret
+        with open_bundle(root) as bundle:
+            counts = Counter(
+                item
+                for text in texts
+                for item in bundle.search(text, top_k=10, interpret=interpret).item_ids
+            )
+        hubs.append(dict(hubness["ranked"]["hubs"]))
+        assert sorted(hubs[-1].values()) == sorted(counts.values())[-10:]
+        assert hubs[-1].items() <= counts.items()
+    assert hubs[0] != hubs[1]
+    refused = CliRunner().invoke(app, [str(tmp_path), "--no-interpret"])
+    assert refused.exit_code == 1
+    assert "--no-interpret belongs to --queries" in refused.output

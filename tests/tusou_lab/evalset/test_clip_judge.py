@@ -12,9 +12,9 @@ from tusou_lab.evalset.cli.judge import judge as command
 from tusou_lab.evalset.clip_judge import ClipJudge, parse_thresholds
 from tusou_lab.evalset.drawing import Drawing
 from tusou_lab.evalset.judge import JUDGMENTS, PAIRS, judge_set
-from tusou_lab.evalset.judgment import Judgment
+from tusou_lab.evalset.judgment import Judgment, PairToJudge
 from tusou_lab.evalset.plan import PlannedQuery
-from tusou_lab.evalset.pool import pool_systems
+from tusou_lab.evalset.pool import PooledPair, pool_systems
 from tusou_lab.evalset.set_folder import SetFolder
 from tusou_lab.toy.dataset import SplitSize, write_toy
 from typer.testing import CliRunner, Result
@@ -81,6 +81,22 @@ def test_the_relevance_of_a_pair_is_that_of_a_search(folder: SetFolder, bundles:
     for judged in judgments.values():
         assert judged.grade == sum(relevance(judged) >= each - 1e-4 for each in least)
     assert len(report.grades) > 1
+
+
+def test_the_judge_reads_refusals_as_the_calibration_did(bundles: Path, tmp_path: Path) -> None:
+    answers = bundles / "MR_test_queries.jsonl"
+    calibrate(bundles / "plain", answers, out=tmp_path / "literal", interpret=False)
+    text = "不要条纹的连衣裙"
+    refusing = PlannedQuery(2, text, None, "short", "log")
+    pipeline = SearchPipeline.open(tmp_path / "literal")
+    (hits,) = pipeline.search([Query.of_text(text, 100, interpret=False)]).hits
+    assert isinstance(hits, Hits)
+    pairs = [PairToJudge(refusing, PooledPair(2, item, 1.0, {})) for item in hits.item_ids[:20]]
+    (judgments,) = ClipJudge(tmp_path / "literal").judge(pairs, 1)
+    judged = [relevance(each) for each in judgments]
+    assert judged == pytest.approx(hits.relevance[:20], abs=2e-4)
+    (others,) = ClipJudge(bundles / "calibrated").judge(pairs, 1)
+    assert [relevance(each) for each in others] != pytest.approx(judged, abs=2e-4)
 
 
 def test_another_calibration_or_threshold_is_another_judge(bundles: Path, tmp_path: Path) -> None:

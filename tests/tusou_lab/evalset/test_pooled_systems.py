@@ -4,19 +4,26 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 from tusou_indexer.build import BuildSpec, build
 from tusou_lab.evalset.attribute_judge import AttributeJudge
 from tusou_lab.evalset.build import build_set
+from tusou_lab.evalset.cli.pool import pool as command
 from tusou_lab.evalset.drawing import Drawing
 from tusou_lab.evalset.judge import PAIRS, judge_set
 from tusou_lab.evalset.plan import PlannedQuery
 from tusou_lab.evalset.pool import pool_systems
 from tusou_lab.evalset.set_folder import SetFolder
+from tusou_lab.evalset.title_search import open_title_index
 from tusou_lab.toy.dataset import SplitSize, write_toy
+from typer.testing import CliRunner
 
 from tusou.bundle.bundle import Bundle
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import BadDataset, InvalidRequest
+from tusou.core.ids import ItemId
+from tusou.retrieval.local import open_bundle
+from tusou.text.negation import parse_negation
 
 ITEMS = 80
 DRAWING = Drawing(depth=20, certain=10, ranked=5, unranked=5, seed=1)
@@ -92,6 +99,35 @@ def test_a_lexical_search_ignores_what_a_query_refuses(folder: SetFolder, pool: 
     assert first.concept is not None
     shared = {first.concept[place : place + 2] for place in range(len(first.concept) - 1)}
     assert all(any(pair in titles[item] for pair in shared) for item in found)
+
+
+def test_refusals_are_searched_as_written_with_the_option(folder: SetFolder, pool: Path) -> None:
+    words = [str(folder.path), "--bundle", str(pool / "bundle"), "--systems", str(pool / "bundle")]
+    words += ["--lexical", "title", "--depth", "20"]
+    app = typer.Typer()
+    app.command()(command)
+    queries = [(each.query_id, each.text) for each in folder.queries()]
+    index = open_title_index(Bundle.open(pool / "bundle"), "title")
+    ids = Bundle.open(pool / "bundle").ids
+    first_ranks = []
+    for flags, interpret in (([], True), (["--no-interpret"], False)):
+        done = CliRunner().invoke(app, [*words, *flags])
+        assert done.exit_code == 0, done.output
+        assert folder.pool()["interpret"] is interpret
+        ranks = {name: dict[int, ItemId]() for name in ("bundle", "lexical:title")}
+        for pair in folder.pairs(PAIRS):
+            for name, rank in pair.ranks.items():
+                if pair.query_id == queries[0][0]:
+                    ranks[name][rank] = pair.item_id
+        with open_bundle(pool / "bundle") as bundle:
+            expected = bundle.search(queries[0][1], top_k=10, interpret=interpret).item_ids
+        assert tuple(ranks["bundle"][rank] for rank in range(1, 11)) == expected
+        text = queries[0][1] if not interpret else parse_negation(queries[0][1]).positive  # type: ignore[union-attr]
+        found = [ids.at(key) for key in index.search(text, 20)[:10].tolist()]
+        assert [ranks["lexical:title"][rank] for rank in range(1, len(found) + 1)] == found
+        first_ranks.append(ranks)
+    assert first_ranks[0]["bundle"] != first_ranks[1]["bundle"]
+    assert first_ranks[0]["lexical:title"] != first_ranks[1]["lexical:title"]
 
 
 def test_a_lexical_search_of_no_titles_is_refused(folder: SetFolder, pool: Path) -> None:

@@ -30,6 +30,7 @@ from tusou_lab.sweep.run import SweepSpec, sweep
 from tusou_lab.train.losses.softmax import contrastive_loss
 from typer.testing import CliRunner
 
+import tusou
 from tusou.cli.progress import NoProgress
 from tusou.core.errors import InvalidRequest, OutputExists, TusouError
 from tusou.evaluation.metrics import GainTable, JudgedRanking, hit
@@ -362,3 +363,24 @@ def test_existing_output_is_refused_first(tmp_path: Path) -> None:
     (tmp_path / "page.md").touch()
     with pytest.raises(OutputExists, match=r"page\.md exists"):
         make_report(ReportSpec((tmp_path / "no.jsonl",), ()), tmp_path / "page.html")
+
+
+def test_a_bundle_is_searched_for_refusals_as_written_with_the_option(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    answers = tmp_path / "q.jsonl"
+    answers.write_text('{"query_id": 1, "query_text": "不带碎花的裙子", "item_ids": [1000]}\n')
+    app = typer.Typer()
+    app.command()(command)
+    for flags, word in (([], "yes"), (["--no-interpret"], "no")):
+        page = tmp_path / f"{word}.html"
+        words = [tiny_bundle, "--answers", answers, "--out", page, "--lang", "en", *flags]
+        done = CliRunner().invoke(app, list(map(str, words)))
+        assert done.exit_code == 0, done.output
+        markdown = page.with_suffix(".md").read_text("utf-8")
+        assert f"| refusals interpreted | {word} |" in markdown
+        assert ("--no-interpret" in markdown) is bool(flags)
+        (rank,) = re.findall(r"rank (\d+) of 300", markdown)
+        with tusou.open_bundle(tiny_bundle) as bundle:
+            hits = bundle.search("不带碎花的裙子", top_k=300, interpret=not flags)
+        assert int(rank) == hits.item_ids.index(1000) + 1

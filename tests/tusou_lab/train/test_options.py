@@ -71,6 +71,7 @@ app.command()(train)
             ["--task", "rerank", "--from", ".", "--patience", "2"], 1, "contrastive", id="patience"
         ),
         pytest.param(["--task", "rerank", "--from", ".", "--why"], 1, "contrastive", id="why"),
+        pytest.param(["--model", "demo", "--no-interpret"], 1, "--task rerank", id="interpret"),
     ],
 )
 def test_refuses(tmp_path: Path, options: list[str], code: int, message: str) -> None:
@@ -124,3 +125,9 @@ def test_adapters_have_defaults_of_their_own() -> None:
     assert (adapters.lr, adapters.lora, adapters.lora_alpha) == (5e-4, 8, 16.0)
     assert adapters.lora_target == "attention"
     assert contrastive(lora=8, lr=1e-4).lr == 1e-4
+
+
+def test_a_reranker_is_trained_on_interpreted_queries_unless_switched_off() -> None:
+    common = {"task": "rerank", "model": None, "bundle": Path("b")}
+    specs = [given(**common, interpret=interpret).rerank()[0] for interpret in (True, False)]
+    assert [spec.interpret for spec in specs] == [True, False]

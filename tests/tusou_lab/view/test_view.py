@@ -1,6 +1,7 @@
 """The page of a search without answers: queries, images and texts, from files and bundles."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from tusou.core.errors import BadDataset, InvalidRequest, OutputExists
+from tusou.retrieval.local import open_bundle
 
 ROWS = [
     {"query_id": n, "query_text": f"<b>{n}</b>号裙", "item_ids": [1000 + n, 1001 + n]}
@@ -63,3 +65,25 @@ def test_what_is_missing_is_named(tiny_bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match=r"no item of .*other.jsonl is in "):
         write_view(ViewSpec(other, bundles=(tiny_bundle,)), out)
     assert not out.exists()
+
+
+def test_refusals_are_searched_as_written_with_the_option(
+    tiny_bundle: Path, tmp_path: Path
+) -> None:
+    text = "不带碎花的裙子"
+    queries = write_rows(tmp_path / "test.jsonl", [{"query_id": 1, "query_text": text}])
+    app = Typer()
+    app.command()(command)
+    pages = []
+    for flags, interpret in (([], True), (["--no-interpret"], False)):
+        out = tmp_path / f"{interpret}.html"
+        words = [str(tiny_bundle), "--queries", str(queries), "--out", str(out), "--top-k", "20"]
+        done = CliRunner().invoke(app, [*words, *flags])
+        assert done.exit_code == 0, done.output
+        with open_bundle(tiny_bundle) as bundle:
+            expected = bundle.search(text, top_k=20, interpret=interpret)
+        page = out.read_text("utf-8")
+        shown = re.findall(r"\b(1[0-2]\d\d)\b", re.sub(r'src="[^"]*"', "", page))
+        assert list(dict.fromkeys(map(int, shown))) == list(expected.item_ids)
+        pages.append(page)
+    assert pages[0] != pages[1]
