@@ -24,7 +24,7 @@ class Site:
 
     url: str
     bundle: Path
-    pid: int = 0
+    pid: int
 
     def call(self, path: str, fields: dict[str, object] | None = None) -> dict[str, object]:
         body = None if fields is None else json.dumps(fields).encode()

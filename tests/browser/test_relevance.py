@@ -35,7 +35,7 @@ def calibrated(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     center = (best[unfit] + best[fitting]) / 2
     add_calibration(folder / "b", make_calibration(128, center=center), folder)
     with serving(folder / "b", folder / "log") as site:
-        yield CalibratedSite(site.url, site.bundle, fitting, unfit)
+        yield CalibratedSite(site.url, site.bundle, site.pid, fitting, unfit)
 
 
 def pale(page: Page) -> bool:
