@@ -95,6 +95,7 @@ class TinyPipeline:
     precision: str = "fp32"
     backend: str = "torch"
     student: Student | None = None
+    student_warning: str | None = None
     encoder_name: str = "tiny"
     image_tower_loaded: bool = False
     transform: ImageTransform = field(default=ImageTransform(8))

@@ -52,7 +52,7 @@ from tusou.retrieval.results import RetrievedBatch, SearchResults, TextEmbedding
 from tusou.retrieval.retriever import NeighborRequest, find_neighbors
 from tusou.retrieval.searched_items import SearchedItems
 from tusou.retrieval.stage_runner import StageRunner
-from tusou.retrieval.students import check_student, tuned_for
+from tusou.retrieval.students import check_student, tuned_for, warn_of_tuning
 from tusou.retrieval.taught_encoder import TaughtEncoder
 from tusou.stages.base import StageContext
 from tusou.stages.endpoint_spec import BUNDLE_ENDPOINT, EndpointAccess
@@ -91,8 +91,11 @@ class SearchPipeline:
         self._device, self._encoder, self._taught = device, encoder, student
         self._measured = measured
         spec = index_spec(bundle.manifest.index, milvus)
+        # That the index was not tuned for the student; None if it was, or there is no student.
+        self.student_warning: str | None = None
         if student is not None:
-            spec = tuned_for(student.student, spec, bundle.manifest)
+            self.student_warning = warn_of_tuning(student.student, spec, bundle.manifest)
+            spec = tuned_for(student.student, spec)
         self.index_tuning = spec.tuning  # the search parameters of the index
         self._index = load_index(spec, bundle.path(INDEX), device, bundle.index_vectors)
         self._current = CurrentItems(bundle, self._index)

@@ -50,20 +50,41 @@ def check_golden(student: Student, encoder: TextEncoder) -> None:
         )
 
 
-def tuned_for(student: Student, spec: IndexSpec, manifest: Manifest) -> IndexSpec:
+def tuned_for(student: Student, spec: IndexSpec) -> IndexSpec:
     """Return the index's specification with the search parameters that the student's record has.
 
-    They are used for later versions with the same type of index, too, and a warning says that they
-    were not measured there. A parameter for which such a version has a larger value keeps it.
+    They are used for later versions with the same factory, too. Parameters are only raised. See
+    `warn_of_tuning`.
     """
     tuning = student.record.tuning
     if tuning is None or not isinstance(spec, FaissSpec) or spec.factory != tuning.factory:
-        if isinstance(spec, FaissSpec) and manifest.index.index_recall_at_10 is not None:
-            _log.warning("the index was not tuned for the queries of %s", student.path)
         return spec
-    if tuning.index_sha256 != manifest.files[INDEX].sha256:
-        _log.warning("%s was tuned for another version of the index", student.path)
     raised = parse_tuning(spec.tuning)
     for name, value in parse_tuning(tuning.tuning).items():
         raised[name] = max(value, raised.get(name, value))
     return replace(spec, tuning=format_tuning(raised))
+
+
+def warn_of_tuning(student: Student, spec: IndexSpec, manifest: Manifest) -> str | None:
+    """Return and log that the index was not tuned for the student, and what to do; None if it was.
+
+    An exact index needs no tuning.
+    """
+    tuning = student.record.tuning
+    if not isinstance(spec, FaissSpec) or manifest.index.index_recall_at_10 is None:
+        return None
+    if tuning is None or tuning.factory != spec.factory:
+        state = (
+            f"the index ({spec.factory}) was not tuned for the queries of {student.path}, which "
+            "may find less in it than was measured"
+        )
+    elif tuning.index_sha256 != manifest.files[INDEX].sha256:
+        state = (
+            f"{student.path} was tuned for another version of the index, and its search parameters "
+            "were not measured on this one"
+        )
+    else:
+        return None
+    warning = f"{state}; repeat `tusou distil` with this version of the bundle"
+    _log.warning("%s", warning)
+    return warning

@@ -74,6 +74,10 @@ class Pipeline(ImagePipeline, Protocol):
         """The student that encodes queries; None where the bundle's model does."""
 
     @property
+    def student_warning(self) -> str | None:
+        """What to know of the student and the index of this version; None if nothing."""
+
+    @property
     def encoder_name(self) -> str:
         """The name of what encodes queries."""
 

@@ -242,6 +242,10 @@ class StudentInfo(BaseModel):
     retention: dict[str, object] | None = Field(
         description="What it retained of the teacher's results where it was made."
     )
+    warning: str | None = Field(
+        description="That the index of this version was not tuned for it, and what to do; null if "
+        "it was."
+    )
 
 
 class MeasuredPrecisionInfo(BaseModel):

@@ -71,8 +71,7 @@ def test_the_parameters_are_used_where_the_student_serves(
     low = tuning.model_copy(update={"tuning": "nprobe=2"})
     lower = replace(table, record=table.record.model_copy(update={"tuning": low}))
     later = bundle.manifest.index.model_copy(update={"tuning": "nprobe=3"})
-    manifest = bundle.manifest.model_copy(update={"index": later})
-    assert tuned_for(lower, index_spec(later), manifest).tuning == "nprobe=3"
+    assert tuned_for(lower, index_spec(later)).tuning == "nprobe=3"
     other = replace(
         table,
         record=table.record.model_copy(
@@ -80,3 +79,41 @@ def test_the_parameters_are_used_where_the_student_serves(
         ),
     )
     assert SearchPipeline.open(approximate, student=other).index_tuning == "nprobe=1"
+
+
+def test_a_later_version_is_searched_with_the_parameters_and_a_warning(
+    pool: Path, tiny_model: Path, table: Student, tmp_path: Path
+) -> None:
+    root, lines = tmp_path / "b", pool.read_bytes().splitlines(keepends=True)
+    source = tmp_path / "pool.tsv"
+
+    def publish(count: int, factory: str) -> SearchPipeline:
+        source.write_bytes(b"".join(lines[:count]))
+        spec = BuildSpec(str(source), str(tiny_model), workers=1, index=factory, target_recall=0.01)
+        build(spec, root, NoProgress())
+        return SearchPipeline.open(root, student=tuned)
+
+    record = StudentTuning(
+        index_sha256="0" * 64,
+        factory="IVF4,Flat",
+        tuning="nprobe=4",
+        index_recall_at_10=1.0,
+        before=0.5,
+        target_recall=0.99,
+        queries=10,
+    )
+    tuned = replace(table, record=table.record.model_copy(update={"tuning": record}))
+    first = publish(300, "IVF4,Flat")
+    digest = first.bundle.manifest.files["index.bin"].sha256
+    own = record.model_copy(update={"index_sha256": digest})
+    tuned = replace(table, record=table.record.model_copy(update={"tuning": own}))
+    assert SearchPipeline.open(root, student=tuned).student_warning is None
+    second = publish(200, "IVF4,Flat")
+    assert second.bundle.version != first.bundle.version
+    assert second.index_tuning == "nprobe=4"
+    assert "another version" in (second.student_warning or "")
+    third = publish(200, "IVF2,Flat")
+    assert third.index_tuning == "nprobe=1"
+    warning = third.student_warning or ""
+    assert "(IVF2,Flat) was not tuned" in warning
+    assert "repeat `tusou distil`" in warning

@@ -76,8 +76,23 @@ def test_a_student_answers_in_place_of_the_model(bundle: Path, student: Student)
     assert embedded["model"] == info["query_encoder"]["name"] == "tiny.pt-student-table"
     assert (info["backend"], info["query_encoder"]["teacher"]) == ("numpy", "tiny.pt")
     assert info["query_encoder"]["retention"]["texts"] == 5
+    assert info["query_encoder"]["warning"] is None  # the index is exact
     assert seen.json()["item_ids"][0] == 107
     assert 'tusou_query_encoder_info{arm="a",encoder="tiny.pt-student-table"} 1.0' in metrics
+
+
+def test_an_index_that_was_not_tuned_for_the_student_is_told(
+    bundle: Path, student: Student, tiny_model: Path, tmp_path: Path
+) -> None:
+    root, pool = tmp_path / "b", str(bundle.parent / "pool.tsv")
+    build(BuildSpec(pool, str(tiny_model), workers=1), root, NoProgress())
+    with serving(bundle=root, query_encoder=student.path) as client:
+        assert client.get("/info").json()["query_encoder"]["warning"] is None
+        later = BuildSpec(pool, str(tiny_model), workers=1, index="IVF2,Flat", target_recall=0.01)
+        build(later, root, NoProgress())
+        assert client.post("/admin/reload").status_code == 200
+        warning = client.get("/info").json()["query_encoder"]["warning"]
+    assert "(IVF2,Flat) was not tuned" in warning
 
 
 def test_a_request_names_its_encoder(bundle: Path, student: Student) -> None:

@@ -94,7 +94,7 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
         backend=pipeline.backend,
         model=bundle.model_name,
         models=_describe_models(bundle),
-        query_encoder=_describe_student(pipeline.student),
+        query_encoder=_describe_student(pipeline.student, pipeline.student_warning),
         id_type=bundle.id_type,
         items=bundle.items,
         accepts=_accepted_parts(bundle, takes_images=takes_images),
@@ -111,7 +111,7 @@ def info(engine: EngineDep) -> InfoResponse:  # in a thread: the first call read
     )
 
 
-def _describe_student(student: Student | None) -> StudentInfo | None:
+def _describe_student(student: Student | None, warning: str | None) -> StudentInfo | None:
     if student is None:
         return None
     retention = student.record.retention
@@ -121,6 +121,7 @@ def _describe_student(student: Student | None) -> StudentInfo | None:
         sha256=student.sha256,
         teacher=student.record.teacher.name,
         retention=None if retention is None else retention.model_dump(mode="json"),
+        warning=warning,
     )
 
 
