@@ -66,7 +66,7 @@ def tuned_for(student: Student, spec: IndexSpec) -> IndexSpec:
 
 
 def warn_of_tuning(student: Student, spec: IndexSpec, manifest: Manifest) -> str | None:
-    """Return and log that the index was not tuned for the student, and what to do; None if it was.
+    """Return and log a warning if the index was not tuned for the student; None if it was.
 
     An exact index needs no tuning.
     """

@@ -75,7 +75,7 @@ class Pipeline(ImagePipeline, Protocol):
 
     @property
     def student_warning(self) -> str | None:
-        """What to know of the student and the index of this version; None if nothing."""
+        """The warning that the index was not tuned for the student; None if there is none."""
 
     @property
     def encoder_name(self) -> str:

@@ -1,14 +1,16 @@
 """Two processes of torchrun train what one process does."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tusou_lab.train.spec import TrainSpec
 
-from tests.tusou_lab.train.training import TEXT, VISION
+from tests.tusou_lab.train.training import TEXT, VISION, assert_same_weights
 from tusou.encoders.checkpoint import read_tensors
 from tusou.encoders.training_record import TrainingRecord, read_record
 
@@ -67,3 +69,30 @@ def test_two_processes_have_the_losses_of_one(
     assert two.epochs[-1].percent == one.epochs[-1].percent
     for name, tensor in outputs[0].items():
         torch.testing.assert_close(outputs[1][name], tensor, rtol=1e-3, atol=2e-4)
+
+
+def run_until(steps: int, data: str, model: str, out: Path) -> str:
+    """Train in two processes, of which the first gets a signal after some steps."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "-m", "tests.tusou_lab.train.stopped_process", data, model, str(out), str(steps),
+    ]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(600)  # three runs of two processes
+def test_two_processes_resume_to_the_same_weights(
+    data: str, spec: TrainSpec, tmp_path: Path
+) -> None:
+    whole, stopped = tmp_path / "whole.pt", tmp_path / "stopped.pt"
+    assert run_until(1000, data, spec.model, whole).count("6 steps") == 2
+    assert run_until(2, data, spec.model, stopped).count("SIGTERM at step 2 of 6") == 2
+    assert stopped.with_name("stopped.pt.state").exists()
+    assert run_until(1000, data, spec.model, stopped).count("6 steps") == 2
+    assert_same_weights(stopped, whole)
+    assert record_of(stopped).losses == record_of(whole).losses
